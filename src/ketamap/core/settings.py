@@ -1,0 +1,111 @@
+"""Settings of the steps: frozen, checked, with units.  What a study file can say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from ketamap.core.errors import InputError
+
+Extent: TypeAlias = Literal["whole", "left", "right"]
+"""Which part of the brain an image shows."""
+
+EXTENTS: tuple[Extent, ...] = ("whole", "left", "right")
+
+
+def _require(ok: bool, message: str) -> None:  # noqa: FBT001 (an assertion, read as one)
+    if not ok:
+        raise InputError(message)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DetectionSettings:
+    """How cells are found: one physical size, the rest calibrates itself."""
+
+    soma_diameter_um: float = 15.0
+    """Diameter of a soma, um."""
+
+    min_score: float = 0.0
+    """Cells scored below this are left out; scores lie in [0, 1]."""
+
+    def __post_init__(self) -> None:
+        _require(
+            0.5 <= self.soma_diameter_um <= 500.0,
+            f"soma_diameter_um must lie between 0.5 and 500, got {self.soma_diameter_um:g}.",
+        )
+        _require(
+            0.0 <= self.min_score <= 1.0,
+            f"min_score must lie between 0 and 1, got {self.min_score:g}.",
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegistrationSettings:
+    """How a brain is aligned to the atlas."""
+
+    resolution_um: float = 100.0
+    """Voxel size at which images are compared, um."""
+
+    iterations: tuple[int, int, int] = (100, 100, 40)
+    """Deformable iterations at 4x, 2x and 1x of `resolution_um`."""
+
+    threads: int = 1
+    """Threads of the engine for one brain; brains run side by side."""
+
+    def __post_init__(self) -> None:
+        _require(
+            20.0 <= self.resolution_um <= 400.0,
+            f"registration resolution_um must be 20 to 400, got {self.resolution_um:g}.",
+        )
+        _require(
+            len(self.iterations) == 3 and min(self.iterations) >= 0 and max(self.iterations) > 0,
+            "registration iterations are three numbers, not all zero, coarse to fine, got "
+            f"{self.iterations}.",
+        )
+        _require(self.threads >= 1, f"threads must be at least 1, got {self.threads}.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Design:
+    """The statistical design: what is compared with what.
+
+    Either `factor` and `control` (a level), or `dose`, optionally `duration`, and
+    `control` (a dose, usually 0).
+    """
+
+    control: str | float
+    """Level of `factor`, or dose, that the others are compared with."""
+
+    factor: str | None = None
+    """Column of the animals table that holds the groups."""
+
+    dose: str | None = None
+    """Column that holds the dose."""
+
+    duration: str | None = None
+    """Column that holds the days of treatment."""
+
+    formula: str | None = None
+    """Wilkinson formula over the animals table; left out: the factor (or dose x duration
+    cells) alone."""
+
+    batch: str | None = None
+    """Column of an experimental batch, added to the model."""
+
+    measure: str = "cells"
+    """Measure of the region table to analyse."""
+
+    alpha: float = 0.05
+    """False discovery rate at which effects are called."""
+
+    def __post_init__(self) -> None:
+        _require(
+            (self.factor is None) != (self.dose is None),
+            "A design names either 'factor' (with a control level) or 'dose' (with a control "
+            f"dose), got factor={self.factor!r} and dose={self.dose!r}.",
+        )
+        _require(
+            self.duration is None or self.dose is not None,
+            "A design with 'duration' needs 'dose' as well.",
+        )
+        _require(0.0 < self.alpha < 1.0, f"alpha must lie between 0 and 1, got {self.alpha:g}.")

@@ -1,0 +1,127 @@
+"""What an experiment is: drugs, regimens, animals, and the study that holds them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ketamap.core.errors import InputError
+from ketamap.core.settings import Design, DetectionSettings, Extent, RegistrationSettings
+from ketamap.core.space import Orientation, Zyx
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Regimen:
+    """What an animal was given: a daily dose for a number of days.
+
+    Raises
+    ------
+    InputError
+        If the dose is negative or there are no days.
+    """
+
+    drug: str
+    """Name of the drug under study, the same for vehicle animals (dose 0)."""
+
+    dose_mg_per_kg: float
+    """Daily dose; 0 is vehicle."""
+
+    days: int
+    """Days of treatment."""
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.dose_mg_per_kg < float("inf"):
+            msg = f"dose_mg_per_kg must be 0 or more, got {self.dose_mg_per_kg:g}."
+            raise InputError(msg)
+        if self.days < 1:
+            msg = f"days must be at least 1, got {self.days}."
+            raise InputError(msg)
+
+    @property
+    def group(self) -> str:
+        """Short label: ``vehicle 10 d`` or ``30 mg/kg 10 d``."""
+        dose = f"{self.dose_mg_per_kg:g} mg/kg" if self.dose_mg_per_kg else "vehicle"
+        return f"{dose} {self.days} d"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Animal:
+    """One animal with its images."""
+
+    animal: str
+    """Identifier, unique in the study; used as a folder name."""
+
+    regimen: Regimen
+    """What it was given."""
+
+    signal: Path
+    """Image with the labelled cells."""
+
+    background: Path | None = None
+    """Autofluorescence image, used for registration where there is one."""
+
+    sex: str = ""
+    """``F``, ``M`` or empty."""
+
+    batch: str = ""
+    """Experimental batch, or empty."""
+
+    covariates: tuple[tuple[str, str | float], ...] = ()
+    """Further columns of the animals table, by name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Study:
+    """A whole experiment, ready to run.
+
+    Raises
+    ------
+    InputError
+        If it has no animals or an identifier repeats.
+    """
+
+    name: str
+    """Title of the report."""
+
+    atlas: str
+    """Name of the atlas."""
+
+    animals: tuple[Animal, ...]
+    """All animals."""
+
+    orientation: Orientation
+    """How the images lie in the animal."""
+
+    design: Design
+    """What is compared with what."""
+
+    atlas_dir: Path | None = None
+    """Folder with atlases in BrainGlobe's layout, instead of the user's cache."""
+
+    voxel_um: Zyx[float] | None = None
+    """Spacing of the signal images, where the files do not say."""
+
+    background_voxel_um: Zyx[float] | None = None
+    """Spacing of the background images, where the files do not say."""
+
+    extent: Extent = "whole"
+    """Which part of the brain the images show."""
+
+    detection: DetectionSettings = field(default_factory=DetectionSettings)
+    """How cells are found."""
+
+    registration: RegistrationSettings = field(default_factory=RegistrationSettings)
+    """How brains are aligned."""
+
+    note: str = ""
+    """Something readers of the report must know, for instance that brains are made up."""
+
+    def __post_init__(self) -> None:
+        if not self.animals:
+            msg = f"Study {self.name!r} has no animals."
+            raise InputError(msg)
+        twice = [a for a, n in Counter(one.animal for one in self.animals).items() if n > 1]
+        if twice:
+            msg = f"Study {self.name!r} names these animals more than once: {', '.join(twice)}."
+            raise InputError(msg)

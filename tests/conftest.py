@@ -1,0 +1,17 @@
+"""Shared fixtures: where the real test data is."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+_BESIDE_CHECKOUT = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def shared_data():
+    """Folder with the real test data; skips where it is absent."""
+    folder = Path(os.environ.get("KETAMAP_TEST_DATA", _BESIDE_CHECKOUT))
+    if not (folder / "README.md").is_file():
+        pytest.skip(f"the shared test data is not here ({folder}); set KETAMAP_TEST_DATA")
+    return folder
