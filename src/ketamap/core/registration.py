@@ -1,0 +1,68 @@
+"""The result of aligning one brain: a transform, and how far it can be trusted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from ketamap.core.settings import Extent, RegistrationSettings
+from ketamap.core.space import Orientation, VoxelGrid
+from ketamap.core.transform import Transform
+
+Verdict: TypeAlias = Literal["pass", "look", "fail"]
+"""``pass`` use it, ``look`` a person should look first, ``fail`` do not use it."""
+
+VERDICTS: tuple[Verdict, ...] = ("pass", "look", "fail")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegistrationQuality:
+    """Figures that say whether a registration can be trusted."""
+
+    ncc: float
+    """Correlation of sample and template over the atlas brain mask."""
+
+    lncc: float
+    """Mean local correlation, 7x7x7 voxels, over the atlas brain mask."""
+
+    least_jacobian: float
+    """Least volume change (sample / atlas) in the brain; 0 or below is a fold."""
+
+    inverse_error_p95_um: float
+    """95th percentile of the round-trip error in the brain, um."""
+
+    verdict: Verdict
+    """What to do with this brain."""
+
+    reasons: tuple[str, ...] = ()
+    """Why the verdict is not ``pass``, one sentence each."""
+
+
+@dataclass(frozen=True, eq=False, slots=True, kw_only=True)
+class Registration:
+    """One brain aligned to one atlas."""
+
+    transform: Transform
+    """Sample <-> atlas."""
+
+    quality: RegistrationQuality
+    """Whether to trust it."""
+
+    sample_grid: VoxelGrid
+    """Grid of the image that was aligned."""
+
+    orientation: Orientation
+    """How that image lies in the animal."""
+
+    atlas: str
+    """Name of the atlas."""
+
+    atlas_dir: Path | None = None
+    """Folder the atlas came from, if not the user's cache."""
+
+    extent: Extent = "whole"
+    """Which part of the brain the image shows."""
+
+    settings: RegistrationSettings = RegistrationSettings()
+    """How it was aligned."""
