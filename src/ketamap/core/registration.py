@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -64,5 +64,5 @@ class Registration:
     extent: Extent = "whole"
     """Which part of the brain the image shows."""
 
-    settings: RegistrationSettings = RegistrationSettings()
+    settings: RegistrationSettings = field(default_factory=RegistrationSettings)
     """How it was aligned."""
