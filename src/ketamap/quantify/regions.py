@@ -1,0 +1,112 @@
+"""The region table of one animal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ketamap.core.atlas import HEMISPHERES, Atlas
+from ketamap.core.space import FloatArray, VoxelGrid
+from ketamap.core.transform import Transform
+from ketamap.quantify.cells import Balance, count_own, place_cells
+from ketamap.quantify.volumes import measuring_grid, own_volumes_mm3
+
+
+@dataclass(frozen=True, eq=False, slots=True, kw_only=True)
+class Quantification:
+    """Cells of one animal, placed and counted."""
+
+    cells: pd.DataFrame
+    """Columns of `ketamap.core.tables.CELLS`, all of them."""
+
+    regions: pd.DataFrame
+    """Columns of `ketamap.core.tables.REGIONS`."""
+
+    balance: Balance
+    """Where every cell went."""
+
+    grid: VoxelGrid
+    """Lattice in the sample on which volumes were measured."""
+
+
+def quantify_cells(
+    cells: pd.DataFrame,
+    *,
+    animal: str,
+    transform: Transform,
+    atlas: Atlas,
+    sample_grid: VoxelGrid,
+) -> Quantification:
+    """Count cells and measure volumes, per structure and hemisphere, in the sample.
+
+    Parameters
+    ----------
+    cells
+        Columns ``z_um, y_um, x_um`` (sample) and ``score``.
+    animal
+        Identifier, written into every row.
+    transform
+        Sample <-> atlas.
+    atlas
+        The atlas.
+    sample_grid
+        Grid of the image in which the cells were found: what it does not show is not
+        counted as volume either.
+    """
+    placed = place_cells(cells, transform, atlas)
+    own, balance = count_own(placed, atlas)
+    grid = measuring_grid(sample_grid, transform, atlas)
+    volumes = own_volumes_mm3(transform, atlas, grid)
+    regions = region_table(own, volumes, animal=animal, atlas=atlas)
+    return Quantification(cells=placed, regions=regions, balance=balance, grid=grid)
+
+
+def region_table(
+    own: NDArray[np.int64], volume_own_mm3: FloatArray, *, animal: str, atlas: Atlas
+) -> pd.DataFrame:
+    """Roll counts and volumes up the tree and lay them out as rows.
+
+    Parameters
+    ----------
+    own
+        Cells per structure itself, shape ``(n structures, 2)``; left, right.
+    volume_own_mm3
+        Volumes of the structures themselves, same shape.
+    animal
+        Identifier.
+    atlas
+        The atlas.
+
+    Returns
+    -------
+    DataFrame
+        One row per structure with tissue in the atlas and hemisphere.  A structure that
+        is absent from the sample has missing counts (NaN), never zero.
+    """
+    tree = atlas.structures
+    total = tree.roll_up(own)
+    volume_total = tree.roll_up(volume_own_mm3)
+    ids, counts = np.unique(atlas.annotation[atlas.brain_mask], return_counts=True)
+    voxels = np.zeros(len(tree), dtype=np.int64)
+    voxels[tree.rows_of(ids)] = counts
+    kept = np.flatnonzero(tree.roll_up(voxels) > 0)
+    frames = [
+        pd.DataFrame(
+            {
+                "animal": animal,
+                "region_id": tree.ids[kept],
+                "acronym": [tree.acronyms[row] for row in kept],
+                "hemisphere": side,
+                "measure": "cells",
+                "own": np.where(volume_total[kept, s] > 0, own[kept, s], np.nan),
+                "total": np.where(volume_total[kept, s] > 0, total[kept, s], np.nan),
+                "volume_own_mm3": volume_own_mm3[kept, s],
+                "volume_total_mm3": volume_total[kept, s],
+            }
+        )
+        for s, side in enumerate(HEMISPHERES)
+    ]
+    return pd.concat(frames, ignore_index=True)
