@@ -4,12 +4,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ketamap.core.errors import BalanceError, TableError
+from ketamap.core.errors import BalanceError, InputError, TableError
 from ketamap.core.space import VoxelGrid
 from ketamap.core.tables import REGIONS
 from ketamap.core.transform import AffineMap, DisplacementField, Transform
-from ketamap.quantify import Balance, carry_annotation, place_cells, quantify_cells
-from ketamap.quantify.volumes import measuring_grid, own_volumes_mm3
+from ketamap.quantify import (
+    Balance,
+    CarriedAnnotation,
+    carry_annotation,
+    measuring_grid,
+    place_cells,
+    quantify_cells,
+)
+from ketamap.quantify.volumes import own_volumes_mm3
 from tests.brains import tiny_atlas
 
 ATLAS = tiny_atlas()
@@ -30,6 +37,12 @@ def transform(scale=1.25):
     )
 
 
+def carried(scale=1.25, spacing_um=None):
+    warp = transform(scale)
+    grid = measuring_grid(SAMPLE, warp, ATLAS, spacing_um=spacing_um)
+    return carry_annotation(warp, ATLAS, grid)
+
+
 def cells(n=400, seed=0):
     sample_um = np.random.default_rng(seed).uniform(0, 1950, size=(n, 3))
     frame = pd.DataFrame(sample_um, columns=["z_um", "y_um", "x_um"])
@@ -38,9 +51,7 @@ def cells(n=400, seed=0):
 
 def quantified(frame=None):
     frame = cells() if frame is None else frame
-    return quantify_cells(
-        frame, animal="m1", transform=transform(), atlas=ATLAS, sample_grid=SAMPLE
-    )
+    return quantify_cells(frame, animal="m1", transform=transform(), atlas=ATLAS, carried=carried())
 
 
 def test_every_cell_is_accounted_for():
@@ -58,16 +69,15 @@ def test_a_balance_that_does_not_add_up_is_an_error():
 
 def test_cells_get_the_structure_of_the_annotation_carried_into_the_sample():
     lattice = VoxelGrid(shape=(80, 80, 80), spacing_um=(25.0,) * 3, origin_um=(-12.5,) * 3)
-    carried = carry_annotation(transform(), ATLAS, lattice)
-    sample_um = lattice.to_um(np.argwhere(carried >= 0))
+    labels = carry_annotation(transform(), ATLAS, lattice).region_id
+    sample_um = lattice.to_um(np.argwhere(labels >= 0))
     frame = pd.DataFrame(sample_um, columns=["z_um", "y_um", "x_um"])
     placed = place_cells(frame, transform(), ATLAS).region_id.to_numpy()
-    np.testing.assert_array_equal(np.where(placed < 0, 0, placed), carried.ravel())
+    np.testing.assert_array_equal(np.where(placed < 0, 0, placed), labels.ravel())
 
 
 def test_volumes_are_those_of_the_sample_not_of_the_atlas():
-    grid = measuring_grid(SAMPLE, transform(scale=1.25), ATLAS, spacing_um=20.0)
-    volumes = own_volumes_mm3(transform(scale=1.25), ATLAS, grid)
+    volumes = own_volumes_mm3(carried(scale=1.25, spacing_um=20.0), ATLAS)
     in_atlas = np.array([(ATLAS.annotation == i).sum() * 1e-3 for i in ATLAS.structures.ids])
     np.testing.assert_allclose(volumes.sum(axis=1), 1.25 * in_atlas, rtol=0.02, atol=1e-9)
     np.testing.assert_allclose(volumes[:, 0], volumes[:, 1], rtol=0.05, atol=1e-9)
@@ -90,6 +100,20 @@ def test_sides_are_those_of_the_animal():
     assert ((frame.x_um[inside] < 1000) == left).all()
 
 
+def test_the_volume_seen_is_the_volume_of_a_smaller_image():
+    warp = transform()
+    part = VoxelGrid(shape=(20, 40, 40), spacing_um=(50.0,) * 3)
+    all_seen = own_volumes_mm3(carried(spacing_um=20.0), ATLAS, seen=part)
+    cropped = carry_annotation(warp, ATLAS, measuring_grid(part, warp, ATLAS, spacing_um=20.0))
+    np.testing.assert_allclose(all_seen, own_volumes_mm3(cropped, ATLAS), atol=0.02, rtol=0.05)
+
+
+def test_annotations_of_unlike_shape_are_refused():
+    good = carried()
+    with pytest.raises(InputError, match="one shape"):
+        CarriedAnnotation(grid=good.grid, region_id=good.region_id, hemisphere=good.hemisphere[1:])
+
+
 def test_children_sum_to_parents_per_side():
     table = quantified().regions
     for side in ("left", "right"):
@@ -108,7 +132,7 @@ def test_the_table_has_the_columns_of_the_contract_and_one_row_per_key():
 def test_what_the_image_does_not_show_is_missing_and_never_zero():
     half = VoxelGrid(shape=(40, 40, 17), spacing_um=(50.0, 50.0, 50.0))
     table = quantify_cells(
-        cells(), animal="m1", transform=transform(), atlas=ATLAS, sample_grid=half
+        cells(), animal="m1", transform=transform(), atlas=ATLAS, carried=carried(), seen=half
     ).regions
     right = table[table.hemisphere == "right"]
     assert right.total.isna().all()

@@ -12,7 +12,7 @@ from ketamap.core.atlas import HEMISPHERES, Atlas
 from ketamap.core.space import FloatArray, VoxelGrid
 from ketamap.core.transform import Transform
 from ketamap.quantify.cells import Balance, count_own, place_cells
-from ketamap.quantify.volumes import measuring_grid, own_volumes_mm3
+from ketamap.quantify.volumes import CarriedAnnotation, own_volumes_mm3
 
 
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True)
@@ -28,9 +28,6 @@ class Quantification:
     balance: Balance
     """Where every cell went."""
 
-    grid: VoxelGrid
-    """Lattice in the sample on which volumes were measured."""
-
 
 def quantify_cells(
     cells: pd.DataFrame,
@@ -38,7 +35,8 @@ def quantify_cells(
     animal: str,
     transform: Transform,
     atlas: Atlas,
-    sample_grid: VoxelGrid,
+    carried: CarriedAnnotation,
+    seen: VoxelGrid | None = None,
 ) -> Quantification:
     """Count cells and measure volumes, per structure and hemisphere, in the sample.
 
@@ -52,16 +50,17 @@ def quantify_cells(
         Sample <-> atlas.
     atlas
         The atlas.
-    sample_grid
+    carried
+        The atlas's annotation in the sample (`ketamap.quantify.carry_annotation`).
+    seen
         Grid of the image in which the cells were found: what it does not show is not
-        counted as volume either.
+        counted as volume either.  Left out: everything was seen.
     """
     placed = place_cells(cells, transform, atlas)
     own, balance = count_own(placed, atlas)
-    grid = measuring_grid(sample_grid, transform, atlas)
-    volumes = own_volumes_mm3(transform, atlas, grid)
+    volumes = own_volumes_mm3(carried, atlas, seen=seen)
     regions = region_table(own, volumes, animal=animal, atlas=atlas)
-    return Quantification(cells=placed, regions=regions, balance=balance, grid=grid)
+    return Quantification(cells=placed, regions=regions, balance=balance)
 
 
 def region_table(

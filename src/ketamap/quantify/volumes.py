@@ -1,11 +1,14 @@
-"""How large each structure is in the sample's own space."""
+"""The annotation carried into a sample, and how large each structure is there."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ketamap.core.atlas import OUTSIDE_BRAIN, Atlas
+from ketamap.core.errors import InputError
 from ketamap.core.space import FloatArray, VoxelGrid
 from ketamap.core.transform import Transform, grid_points_um
 
@@ -13,13 +16,38 @@ LATTICE_PER_VOXEL = 2
 """Lattice points per atlas voxel along each axis: 8 samples of every atlas voxel, so that
 a structure of 0.01 mm3 (10 voxels of 100 um) is measured with about 80 points."""
 
+LEFT, RIGHT = 1, 2
+"""Values of a hemisphere image, as in BrainGlobe."""
+
+
+@dataclass(frozen=True, eq=False, slots=True, kw_only=True)
+class CarriedAnnotation:
+    """The atlas's annotation in the sample's own space."""
+
+    grid: VoxelGrid
+    """Lattice in the sample."""
+
+    region_id: NDArray[np.uint32]
+    """Structure at each point, shape ``grid.shape``; 0 outside the brain."""
+
+    hemisphere: NDArray[np.uint8]
+    """`LEFT` or `RIGHT`, 0 outside the brain."""
+
+    def __post_init__(self) -> None:
+        if not self.region_id.shape == self.hemisphere.shape == self.grid.shape:
+            msg = (
+                f"Annotation {self.region_id.shape}, hemispheres {self.hemisphere.shape} and "
+                f"grid {self.grid.shape} must have one shape."
+            )
+            raise InputError(msg)
+
 
 def measuring_grid(
     sample_grid: VoxelGrid, transform: Transform, atlas: Atlas, *, spacing_um: float | None = None
 ) -> VoxelGrid:
     """Make the lattice on which the annotation is carried into a sample.
 
-    It fills the part of the sample's box in which the atlas can lie, at half the atlas's
+    It fills the part of the sample's box in which the brain can lie, at half the atlas's
     voxel size unless said otherwise; every lattice point stands for one lattice voxel.
 
     Parameters
@@ -34,9 +62,7 @@ def measuring_grid(
         Distance between lattice points, um.
     """
     step = spacing_um or min(atlas.grid.spacing_um) / LATTICE_PER_VOXEL
-    half = 0.5 * np.asarray(sample_grid.spacing_um)
-    low = sample_grid.to_um((0, 0, 0)) - half
-    high = sample_grid.to_um(np.asarray(sample_grid.shape) - 1) + half
+    low, high = _box(sample_grid)
     reach_low, reach_high = _brain_box_in_sample(transform, atlas)
     low, high = np.maximum(low, reach_low), np.minimum(high, reach_high)
     count = np.maximum(1, np.floor((high - low) / step)).astype(int)
@@ -48,15 +74,8 @@ def measuring_grid(
     )
 
 
-def carry_annotation(transform: Transform, atlas: Atlas, grid: VoxelGrid) -> NDArray[np.int64]:
-    """Carry the annotation into the sample: region id at each point of ``grid``."""
-    return transform.image_to_sample(
-        atlas.annotation, atlas.grid, grid, order=0, fill=OUTSIDE_BRAIN
-    )
-
-
-def own_volumes_mm3(transform: Transform, atlas: Atlas, grid: VoxelGrid) -> FloatArray:
-    """Volume of each structure in the sample.
+def carry_annotation(transform: Transform, atlas: Atlas, grid: VoxelGrid) -> CarriedAnnotation:
+    """Carry the annotation into the sample.
 
     Parameters
     ----------
@@ -65,29 +84,74 @@ def own_volumes_mm3(transform: Transform, atlas: Atlas, grid: VoxelGrid) -> Floa
     atlas
         The atlas.
     grid
-        Lattice in the sample (`measuring_grid`).
+        Lattice in the sample, for instance from `measuring_grid`.
+    """
+    region_id = np.zeros(grid.shape, dtype=np.uint32)
+    hemisphere = np.zeros(grid.shape, dtype=np.uint8)
+    for planes, sample_um in grid_points_um(grid):
+        atlas_um = transform.to_atlas(sample_um)
+        found = np.maximum(atlas.regions_at(atlas_um), OUTSIDE_BRAIN)
+        side = np.where(atlas.is_left(atlas_um), LEFT, RIGHT)
+        shape = region_id[planes].shape
+        region_id[planes] = found.reshape(shape)
+        hemisphere[planes] = np.where(found > 0, side, 0).reshape(shape)
+    return CarriedAnnotation(grid=grid, region_id=region_id, hemisphere=hemisphere)
+
+
+def own_volumes_mm3(
+    carried: CarriedAnnotation, atlas: Atlas, *, seen: VoxelGrid | None = None
+) -> FloatArray:
+    """Volume of each structure in the sample.
+
+    Parameters
+    ----------
+    carried
+        The annotation in the sample.
+    atlas
+        The atlas.
+    seen
+        Grid of the image in which cells were looked for: what lies beyond its box is not
+        counted.  Left out: everything was seen.
 
     Returns
     -------
     ndarray
         Shape ``(n structures, 2)``: the structure itself without its descendants, left
-        and right, mm3.  Counted with the same look-up that places cells.
+        and right, mm3.
     """
+    window = _window(carried.grid, seen)
+    region_id = carried.region_id[window]
+    side = carried.hemisphere[window]
+    inside = side > 0
+    ids, index = np.unique(region_id[inside], return_inverse=True)
+    rows = atlas.structures.rows_of(ids.astype(np.int64))
     n = len(atlas.structures)
-    points = np.zeros((n, 2), dtype=np.int64)
-    for _, sample_um in grid_points_um(grid):
-        atlas_um = transform.to_atlas(sample_um)
-        rows = atlas.structures.rows_of(atlas.regions_at(atlas_um))
-        inside = rows >= 0
-        side = (~atlas.is_left(atlas_um[inside])).astype(np.int64)
-        points += np.bincount(2 * rows[inside] + side, minlength=2 * n).reshape(n, 2)
-    return np.asarray(points * grid.voxel_volume_mm3, dtype=np.float64)
+    flat = 2 * rows[index] + (side[inside] == RIGHT)
+    points = np.bincount(flat, minlength=2 * n).reshape(n, 2)
+    return np.asarray(points * carried.grid.voxel_volume_mm3, dtype=np.float64)
+
+
+def _window(grid: VoxelGrid, seen: VoxelGrid | None) -> tuple[slice, slice, slice]:
+    """Lattice points whose centres lie in the box of ``seen``."""
+    if seen is None:
+        return (slice(None), slice(None), slice(None))
+    low, high = _box(seen)
+    first = np.maximum(np.ceil(grid.to_index(low) - 1e-9), 0).astype(int)
+    last = np.minimum(np.floor(grid.to_index(high) + 1e-9), np.asarray(grid.shape) - 1).astype(int)
+    z, y, x = (slice(int(a), int(b) + 1) for a, b in zip(first, last, strict=True))
+    return z, y, x
+
+
+def _box(grid: VoxelGrid) -> tuple[FloatArray, FloatArray]:
+    """Outer corners of a grid's voxels, um."""
+    half = 0.5 * np.asarray(grid.spacing_um)
+    return grid.to_um((0, 0, 0)) - half, grid.to_um(np.asarray(grid.shape) - 1) + half
 
 
 def _brain_box_in_sample(transform: Transform, atlas: Atlas) -> tuple[FloatArray, FloatArray]:
-    """Corners of the box around the brain's surface, carried to the sample, plus a voxel."""
+    """Corners of the box around the brain, carried to the sample, plus two atlas voxels."""
     mask = atlas.brain_mask
-    shell = np.argwhere(mask)[:: max(1, int(mask.sum()) // 200_000)]
-    carried = transform.to_sample(atlas.grid.to_um(shell))
+    some = np.argwhere(mask)[:: max(1, int(mask.sum()) // 200_000)]
+    carried = transform.to_sample(atlas.grid.to_um(some))
     margin = 2.0 * max(atlas.grid.spacing_um)
     return np.nanmin(carried, axis=0) - margin, np.nanmax(carried, axis=0) + margin
