@@ -1,0 +1,141 @@
+"""From one block in memory to candidate cells and tile noise, and from both to cells."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ketamap.core.errors import ImageError
+from ketamap.core.space import Zyx
+from ketamap.detect.filters import bin_block, difference_of_gaussians
+from ketamap.detect.noise import ROUNDING, TILE_EXCESS_AT_MOST, NoiseMap, TileNoise, measure_tiles
+from ketamap.detect.peaks import Peaks, maxima, neighbourhoods, parabola_tops, ring_level, roundness
+from ketamap.detect.scale import FilterPlan
+
+F32 = NDArray[np.float32]
+
+LEAST_Z = 7.0
+"""A cell's response in standard deviations of the noise. White noise alone would pass 5.5 once
+per two mm3 of 15 um somata (Adler 1981, The Geometry of Random Fields, th. 6.3.1: expected
+maxima of a Gaussian field); the texture of real tissue has heavier tails."""
+
+LEAST_ROUNDNESS = 0.1
+"""Least over greatest curvature; tubes and sheets fall below."""
+
+CANDIDATE_Z = LEAST_Z / TILE_EXCESS_AT_MOST
+"""Least response in standard deviations of its own tile: no cell can lie below it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockExtent:
+    """What a block covers, in bins of the volume."""
+
+    start: Zyx[int]
+    """First bin in memory (the halo included)."""
+
+    core_start: Zyx[int]
+    """First bin whose peaks belong to this block."""
+
+    core_stop: Zyx[int]
+    """First bin that no longer belongs to it."""
+
+    tiles: Zyx[slice]
+    """The tiles that make up the core."""
+
+
+@dataclass(frozen=True, eq=False, slots=True, kw_only=True)
+class BlockResult:
+    """What a block contributes."""
+
+    tiles: Zyx[slice]
+    noise: TileNoise
+    peaks: Peaks
+
+
+def examine_block(
+    block: NDArray[Any],
+    plan: FilterPlan,
+    extent: BlockExtent,
+    *,
+    background: NDArray[Any] | None = None,
+) -> BlockResult:
+    """Filter a block, measure its noise and list its candidate cells.
+
+    Parameters
+    ----------
+    block
+        Voxels from bin ``extent.start`` on, the halo included; any real dtype.
+    plan
+        The filters.
+    extent
+        Where the block lies.
+    background
+        The same voxels of the background channel.
+
+    Raises
+    ------
+    ImageError
+        If a voxel is NaN or infinite.
+    """
+    image, response = _respond(block, plan)
+    other = None if background is None else _respond(background, plan)[1]
+    edges = _edges_in_block(plan, extent)
+    noise = measure_tiles(image, response, edges, background=other)
+    index = _candidates(response, noise, edges)
+    around = neighbourhoods(response, index)
+    round_enough = roundness(around, plan.bin_um)
+    keep = round_enough >= LEAST_ROUNDNESS
+    index, around = index[keep], around[keep]
+    peaks = Peaks(
+        bins=index + parabola_tops(around) + np.asarray(extent.start),
+        response=response[tuple(index.T)],
+        roundness=round_enough[keep].astype(np.float32),
+        level=ring_level(image, index, plan.ring).astype(np.float32),
+        background=np.zeros(len(index), np.float32) if other is None else other[tuple(index.T)],
+    )
+    return BlockResult(tiles=extent.tiles, noise=noise, peaks=peaks)
+
+
+def score_peaks(peaks: Peaks, noise: NoiseMap) -> NDArray[np.float64]:
+    """Response over noise of every candidate, ``(n,)``; the background's share taken off."""
+    own = peaks.response - noise.background_slope * np.maximum(peaks.background, 0.0)
+    sigma = noise.at(peaks.bins, peaks.level.astype(np.float64))
+    return np.asarray(np.divide(own, sigma, out=np.zeros(len(own)), where=sigma > 0.0))
+
+
+def score_of_z(z: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Turn responses over noise into scores in [0, 1], 0.5 at `LEAST_Z`, never falling."""
+    return np.asarray(z**4 / (z**4 + LEAST_Z**4))
+
+
+def _respond(block: NDArray[Any], plan: FilterPlan) -> tuple[F32, F32]:
+    image = bin_block(block, plan.bins)
+    if not np.isfinite(image.sum(dtype=np.float64)):
+        msg = "contains NaN or infinite voxels. Replace them (0 where there is no tissue)."
+        raise ImageError(msg)
+    return image, difference_of_gaussians(image, plan.narrow, plan.wide)
+
+
+def _edges_in_block(plan: FilterPlan, extent: BlockExtent) -> Zyx[NDArray[np.int64]]:
+    z, y, x = (
+        edges[tiles.start : tiles.stop + 1] - start
+        for edges, tiles, start in zip(plan.tile_edges, extent.tiles, extent.start, strict=True)
+    )
+    return (z, y, x)
+
+
+def _candidates(
+    response: F32, noise: TileNoise, edges: Zyx[NDArray[np.int64]]
+) -> NDArray[np.int64]:
+    lowest = np.nan_to_num(CANDIDATE_Z * noise.sigma, nan=0.0)
+    lowest = np.maximum(lowest, ROUNDING * np.nan_to_num(noise.level, nan=0.0))
+    tile_z, tile_y, tile_x = (
+        np.clip(np.searchsorted(e, np.arange(n), side="right") - 1, 0, len(e) - 2)
+        for e, n in zip(edges, response.shape, strict=True)
+    )
+    start = np.array([e[0] for e in edges], dtype=np.int64)
+    stop = np.array([e[-1] for e in edges], dtype=np.int64)
+    return maxima(response, lowest.astype(np.float32), tile_y, tile_x, tile_z, start, stop)

@@ -1,0 +1,230 @@
+"""How strongly the response varies where there is no cell, everywhere in the volume.
+
+Noise is measured on a lattice of tiles fixed in the volume. One straight line through all
+tiles says what noise to expect at a brightness (the prior); a tile may depart from it by a
+bounded factor, interpolated between tile centres. So neither an empty tile nor one packed
+with cells sets its own standard, and multiplying or shifting all intensities changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from ketamap.core.space import Zyx
+
+F32 = NDArray[np.float32]
+
+SAMPLES_PER_TILE = 4096
+"""Bins looked at in a tile: the quantiles are then known to about 3 %."""
+
+FEWEST_SAMPLES = 32
+"""A tile with fewer bins that are not empty has no noise of its own."""
+
+LOWER_QUANTILE = 0.158655
+"""Normal distribution function at -1: median minus this quantile is one standard deviation.
+Cells lie above the median, so the lower half hardly sees them."""
+
+PRIOR_QUANTILE = 0.4
+"""The prior runs a little below the middle of the tiles: cells only ever add to the noise."""
+
+PRIOR_TILES = 400
+"""Tiles that the prior's slope is fitted on: evenly spread in brightness order."""
+
+RATIO_LIMITS = (0.8, 1.3)
+"""How far the noise of a place may depart from the prior at its brightness."""
+
+TILE_EXCESS_AT_MOST = 2.5
+"""A tile's own measurement is never undercut by more than this factor."""
+
+ROUNDING = 4e-6
+"""Responses below this fraction of the brightness are float32 rounding, not image."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class TileNoise:
+    """Noise and brightness of tiles; arrays of one shape, NaN where a tile is empty."""
+
+    sigma: NDArray[np.float64]
+    """Standard deviation of the response, in intensity units."""
+
+    level: NDArray[np.float64]
+    """Mean intensity."""
+
+    slope: NDArray[np.float64]
+    """Response per response of the background channel; 0 without one."""
+
+
+def measure_tiles(
+    image: F32,
+    response: F32,
+    edges: Zyx[NDArray[np.int64]],
+    *,
+    background: F32 | None = None,
+) -> TileNoise:
+    """Measure the noise of each tile of a block.
+
+    Parameters
+    ----------
+    image, response
+        Shape ``(z, y, x)``: the binned image and its difference of Gaussians.
+    edges
+        Borders of the tiles in this block's bins.
+    background
+        Response of the background channel, same shape.
+
+    Returns
+    -------
+    TileNoise
+        One value per tile. A tile that is empty (zero, or constant up to rounding) is NaN.
+    """
+    shape = tuple(len(e) - 1 for e in edges)
+    out = TileNoise(np.full(shape, np.nan), np.full(shape, np.nan), np.zeros(shape))
+    for tile in np.ndindex(*shape):
+        spot = _lattice(edges, tile)
+        r, v = response[spot].ravel(), image[spot].ravel()
+        filled = np.abs(r) > ROUNDING * np.abs(v)
+        if np.count_nonzero(filled) < FEWEST_SAMPLES:
+            continue
+        r = r[filled].astype(np.float64)
+        low, middle = np.quantile(r, (LOWER_QUANTILE, 0.5))
+        out.sigma[tile] = middle - low
+        out.level[tile] = v[filled].mean(dtype=np.float64)
+        if background is not None:
+            b = background[spot].ravel()[filled].astype(np.float64)
+            calm = np.abs(r - middle) < 3.0 * (middle - low)
+            power = float(np.dot(b[calm], b[calm]))
+            out.slope[tile] = float(np.dot(r[calm], b[calm])) / power if power > 0.0 else 0.0
+    return out
+
+
+def _lattice(edges: Zyx[NDArray[np.int64]], tile: tuple[int, ...]) -> tuple[slice, ...]:
+    """Every n-th row and column of a tile, so that about `SAMPLES_PER_TILE` are left."""
+    spans = [(int(e[t]), int(e[t + 1])) for e, t in zip(edges, tile, strict=True)]
+    n = np.prod([b - a for a, b in spans])
+    step = max(1, round(float(np.sqrt(n / SAMPLES_PER_TILE))))
+    return tuple(slice(a, b, s) for (a, b), s in zip(spans, (1, step, step), strict=True))
+
+
+@dataclass(frozen=True, eq=False, slots=True, kw_only=True)
+class NoiseMap:
+    """The noise to expect at any place and brightness."""
+
+    offset: float
+    """Noise at brightness 0."""
+
+    per_level: float
+    """Noise per brightness."""
+
+    floor: float
+    """Least noise, above the rounding of the filters and the steps of whole numbers."""
+
+    levels: tuple[float, float]
+    """Brightness range of the tiles; outside it the nearer end counts."""
+
+    ratio: NDArray[np.float64]
+    """Shape ``tiles``: noise of the tile over the prior, within `RATIO_LIMITS`."""
+
+    tile_sigma: NDArray[np.float64]
+    """Shape ``tiles``: as measured, 0 where empty."""
+
+    centres: Zyx[NDArray[np.float64]]
+    """Tile centres along each axis, in bins."""
+
+    background_slope: float
+    """Response per response of the background channel."""
+
+    def prior(self, level: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Noise expected at a brightness, any shape."""
+        at = np.clip(level, *self.levels)
+        return np.asarray(np.maximum(self.offset + self.per_level * at, self.floor))
+
+    def at(self, bins: NDArray[np.float64], level: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Noise at positions ``(n, 3)`` in bins of brightness ``(n,)``."""
+        where = np.stack(
+            [
+                np.interp(bins[:, axis], centres, np.arange(len(centres)))
+                for axis, centres in enumerate(self.centres)
+            ]
+        )
+        ratio = ndimage.map_coordinates(self.ratio, where, order=1, mode="nearest")
+        near = np.rint(where).astype(np.int64)
+        least = self.tile_sigma[tuple(near)] / TILE_EXCESS_AT_MOST
+        return np.asarray(np.maximum(ratio * self.prior(level), least))
+
+
+def map_noise(tiles: TileNoise, edges: Zyx[NDArray[np.int64]], floor: float) -> NoiseMap:
+    """Fit the prior to all tiles of a volume and let each depart from it a little.
+
+    Parameters
+    ----------
+    tiles
+        Arrays of shape ``(tiles z, tiles y, tiles x)``.
+    edges
+        Borders of the tiles, in bins.
+    floor
+        Least noise, in intensity units.
+    """
+    filled = np.isfinite(tiles.sigma)
+    level, sigma = tiles.level[filled], tiles.sigma[filled]
+    offset, per_level = fit_line(level, sigma) if len(level) else (0.0, 0.0)
+    z, y, x = (0.5 * (e[:-1] + e[1:] - 1) for e in edges)
+    least = max(floor, 0.25 * float(np.quantile(sigma, PRIOR_QUANTILE)) if len(sigma) else 0.0)
+    expected = np.maximum(offset + per_level * level, least)
+    ratio = np.ones(tiles.sigma.shape)
+    ratio[filled] = np.clip(sigma / expected, *RATIO_LIMITS) if least > 0.0 else 1.0
+    return NoiseMap(
+        offset=offset,
+        per_level=per_level,
+        floor=least,
+        levels=(float(level.min()), float(level.max())) if len(level) else (0.0, 0.0),
+        ratio=ratio,
+        tile_sigma=np.where(filled, tiles.sigma, 0.0),
+        centres=(z, y, x),
+        background_slope=max(0.0, float(np.median(tiles.slope[filled]))) if len(level) else 0.0,
+    )
+
+
+def fit_line(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, float]:
+    """Fit a straight line that a quarter of wild points cannot turn.
+
+    The slope is the median over pairs (Theil 1950; Sen 1968, J Am Stat Assoc 63:1379), not
+    negative; the line then passes at `PRIOR_QUANTILE` of the residuals. Both follow any
+    scaling and shift of x and y.
+
+    Returns
+    -------
+    offset, slope
+    """
+    order = np.argsort(x, kind="stable")
+    chosen = order[np.unique(np.linspace(0, len(x) - 1, PRIOR_TILES).astype(np.int64))]
+    u, v = x[chosen], y[chosen]
+    a, b = np.triu_indices(len(u), k=1)
+    run = u[b] - u[a]
+    apart = run > 0.05 * (u[-1] - u[0])
+    slopes = (v[b] - v[a])[apart] / run[apart]
+    slope = max(0.0, float(np.median(slopes))) if slopes.size else 0.0
+    return float(np.quantile(y - slope * x, PRIOR_QUANTILE)), slope
+
+
+def join_tiles(shape: Zyx[int], parts: Iterable[tuple[Zyx[slice], Any]]) -> TileNoise:
+    """Put the tiles of all blocks into one lattice.
+
+    Parameters
+    ----------
+    shape
+        Number of tiles along each axis.
+    parts
+        For each block, where its tiles lie in the lattice, and its `TileNoise`.
+    """
+    whole = TileNoise(np.full(shape, np.nan), np.full(shape, np.nan), np.zeros(shape))
+    for where, part in parts:
+        whole.sigma[where] = part.sigma
+        whole.level[where] = part.level
+        whole.slope[where] = part.slope
+    return whole
