@@ -1,0 +1,126 @@
+"""Results as lines of text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from ketamap.core.errors import InputError
+from ketamap.core.registration import RegistrationQuality
+from ketamap.core.settings import EXTENTS, Extent
+
+if TYPE_CHECKING:
+    from ketamap.io.images import ImageSummary
+    from ketamap.stats import Analysis
+    from ketamap.workflow.truth import TruthScore
+
+
+def extent_of(text: str) -> Extent:
+    """Read the part of the brain an image shows.
+
+    Raises
+    ------
+    InputError
+        If it is none of the three.
+    """
+    for extent in EXTENTS:
+        if text == extent:
+            return extent
+    msg = f"--extent {text!r}: give one of {', '.join(EXTENTS)}."
+    raise InputError(msg)
+
+
+def counts_of(text: str | None) -> Literal["own", "total"] | None:
+    """Read what a table's counts include.
+
+    Raises
+    ------
+    InputError
+        If it is neither own nor total.
+    """
+    if text is None or text == "own" or text == "total":
+        return text  # type: ignore[return-value]
+    msg = f"--counts {text!r}: give own or total, or leave it out."
+    raise InputError(msg)
+
+
+def quality_lines(quality: RegistrationQuality) -> Iterator[str]:
+    """Show how well a brain was aligned."""
+    yield (
+        f"verdict {quality.verdict}: NCC {quality.ncc:.3f}, LNCC {quality.lncc:.3f}, least "
+        f"Jacobian {quality.least_jacobian:.2f}, inverse error p95 "
+        f"{quality.inverse_error_p95_um:.1f} um"
+    )
+    yield from quality.reasons
+
+
+def balance_line(balance: Mapping[str, Any]) -> str:
+    """Show where every detected cell went."""
+    return (
+        f"{balance['detected']} cells detected = {balance['in_regions']} in regions + "
+        f"{balance['outside_brain']} outside the brain + {balance['outside_atlas']} outside "
+        f"the atlas"
+    )
+
+
+def balance_lines(out: Path) -> Iterator[str]:
+    """Show the balance sheet of every animal of a study folder."""
+    from ketamap.io.manifests import read_json
+
+    for sheet in sorted(out.glob("animals/*/balance.json")):
+        yield f"{sheet.parent.name}: {balance_line(read_json(sheet))}"
+
+
+def effect_lines(result: Analysis) -> Iterator[str]:
+    """Show the brain-wide shift and the number of regions found, per contrast."""
+    yield from result.warnings
+    effects = result.effects
+    for contrast, part in effects.groupby("contrast", sort=False):
+        shift = part[part.estimand == "shift"].iloc[0]
+        yield (
+            f"{contrast}: brain-wide shift {shift.estimate_log2:+.2f} log2 "
+            f"[{shift.ci_low_log2:+.2f}, {shift.ci_high_log2:+.2f}], p = {shift.p:.3g}"
+        )
+        for estimand in ("relative", "absolute"):
+            tested = part[(part.estimand == estimand) & part.testable]
+            found = tested[tested.q < result.alpha]
+            names = ", ".join(found.sort_values("p").acronym.head(12))
+            yield (
+                f"  {estimand}: {len(found)} of {len(tested)} regions at q < {result.alpha:g}"
+                + (f": {names}" if names else "")
+            )
+
+
+def image_lines(image: ImageSummary) -> Iterator[str]:
+    """Show what an image is."""
+    spacing = "not stated" if image.spacing_um is None else _triple(image.spacing_um)
+    yield f"{image.path}: {image.format_name}"
+    yield f"axes {image.axes}, shape {_triple(image.shape, ' x ')}, {image.dtype}"
+    yield f"voxel size (z, y, x): {spacing}" + ("" if image.spacing_um is None else " um")
+    yield f"channels: {image.n_channels}"
+    yield f"size on disk: {image.bytes_on_disk / 1e9:.2f} GB"
+    for number, um in enumerate(image.levels_um):
+        yield f"pyramid level {number}: {_triple(um)} um"
+    yield f"next: {image.suggestion}"
+
+
+def truth_lines(score: TruthScore) -> Iterator[str]:
+    """Show truth beside the answer."""
+    yield (
+        f"cells: {score.planted_cells} planted, {score.detected_cells} detected; recall "
+        f"{score.recall:.3f}, precision {score.precision:.3f} (least of any brain)"
+    )
+    yield f"region counts against planted: r = {score.count_correlation:.4f}"
+    yield f"registration error: median {score.error_median_um:.0f} um, p95 {score.error_p95_um:.0f} um"
+    for contrast in score.contrasts:
+        yield (
+            f"{contrast.name}: of {contrast.planted} planted changes of 1.5-fold or more that "
+            f"could be tested, {contrast.right_sign} have the right sign and "
+            f"{contrast.found} are found (q < {score.alpha:g}, relative); {contrast.false} other "
+            f"regions are called"
+        )
+
+
+def _triple(values: tuple[float, ...] | tuple[int, ...], joint: str = ", ") -> str:
+    return joint.join(f"{value:g}" for value in values)

@@ -1,0 +1,337 @@
+"""The command line: parse, call one workflow function, print."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ketamap import __version__
+from ketamap.cli.console import ConsoleReporter
+from ketamap.cli.parsing import parse_bytes, parse_iterations, parse_voxel_um
+from ketamap.core.errors import KetamapError
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C (128 + the signal's number)."""
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Map what a drug does to a whole brain, region by region, by dose and by duration.",
+)
+
+Image = Annotated[Path, typer.Argument(help="TIFF stack, folder of TIFF planes, or OME-Zarr.")]
+VoxelUm = Annotated[
+    str | None,
+    typer.Option("--voxel-um", metavar="Z,Y,X", help="Voxel size in um; default: the file's."),
+]
+Channel = Annotated[
+    int | None, typer.Option(help="Channel to use, counted from 0, of an image with several.")
+]
+AtlasName = Annotated[
+    str, typer.Option("--atlas", help="BrainGlobe name, or phantom_mouse_<25 to 200>um.")
+]
+AtlasDir = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder with atlases in BrainGlobe's layout; default: your BrainGlobe cache."
+    ),
+]
+Memory = Annotated[str, typer.Option(metavar="SIZE", help="Memory to stay within.")]
+OutFolder = Annotated[Path, typer.Option("--out", help="Folder to write.")]
+OutTable = Annotated[Path, typer.Option("--out", help="Table to write: .parquet or .csv.")]
+
+
+def main() -> None:
+    """Run the command line; a user's error is one line and exit code 1."""
+    try:
+        app()
+    except KetamapError as error:
+        typer.echo(f"Error: {error}", err=True)
+        sys.exit(1)
+
+
+@contextmanager
+def _stoppable(hint: str) -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        typer.echo(f"\nInterrupted. {hint}", err=True)
+        raise typer.Exit(INTERRUPTED) from None
+
+
+def _version(*, wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"ketamap {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            help="Show the version.",
+            is_eager=True,
+            callback=lambda wanted: _version(wanted=wanted),
+        ),
+    ] = False,
+) -> None:
+    del version
+
+
+@app.command()
+def demo(
+    out: OutFolder = Path("ketamap-demo"),
+    animals_per_group: Annotated[int, typer.Option(help="Mice in each of three groups.")] = 4,
+    seed: Annotated[int, typer.Option(help="Another seed, another cohort.")] = 1,
+    workers: Annotated[
+        int | None, typer.Option(help="Brains side by side; default: what cores and memory allow.")
+    ] = None,
+    memory: Memory = "4GB",
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where a run stopped.")] = False,
+) -> None:
+    """Make a phantom cohort, run the whole study on it, and show truth beside answer."""
+    from ketamap.cli.lines import truth_lines
+    from ketamap.workflow.demo import demo as make_demo
+
+    show = ConsoleReporter()
+    with _stoppable(f"Go on with: ketamap demo --out {out} --resume"):
+        score = make_demo(
+            out,
+            animals_per_group=animals_per_group,
+            seed=seed,
+            workers=workers,
+            memory_bytes=parse_bytes(memory),
+            resume=resume,
+            reporter=show,
+        )
+    for line in truth_lines(score):
+        typer.echo(line)
+    typer.echo(f"Report: {(out / 'run' / 'report.html').resolve()}")
+
+
+@app.command()
+def run(
+    study: Annotated[Path, typer.Argument(metavar="STUDY.yaml", help="The study.")],
+    out: OutFolder,
+    resume: Annotated[bool, typer.Option("--resume", help="Do only what is missing.")] = False,
+    workers: Annotated[
+        int | None, typer.Option(help="Brains side by side; default: what cores and memory allow.")
+    ] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(metavar="URL", help="Dask scheduler to use instead.")
+    ] = None,
+    memory: Memory = "4GB",
+    accept_failed: Annotated[
+        bool, typer.Option("--accept-failed", help="Go on with brains whose registration failed.")
+    ] = False,
+) -> None:
+    """Run a study: register, detect, quantify, analyse, report."""
+    from ketamap.cli.lines import balance_lines
+    from ketamap.workflow.run import run as run_study
+
+    show = ConsoleReporter()
+    with _stoppable(f"Go on with: ketamap run {study} --out {out} --resume"):
+        done = run_study(
+            study,
+            out=out,
+            resume=resume,
+            workers=workers,
+            scheduler=scheduler,
+            memory_bytes=parse_bytes(memory),
+            accept_failed=accept_failed,
+            reporter=show,
+        )
+    for line in balance_lines(out):
+        typer.echo(line)
+    typer.echo(
+        f"{len(done.outcome.done)} steps done, {len(done.outcome.skipped)} were there already."
+    )
+    typer.echo(f"Report: {(out / 'report.html').resolve()}")
+
+
+@app.command()
+def inspect(image: Image) -> None:
+    """Tell what an image is: axes, voxel size, channels, pyramid, and what to do with it."""
+    from ketamap.cli.lines import image_lines
+    from ketamap.io.images import describe_image
+
+    for line in image_lines(describe_image(image)):
+        typer.echo(line)
+
+
+@app.command()
+def register(
+    image: Image,
+    orientation: Annotated[
+        str,
+        typer.Option(help="Sides at which z, y and x start: one of a/p, s/i, l/r each; e.g. psl."),
+    ],
+    atlas: AtlasName,
+    out: OutFolder,
+    voxel_um: VoxelUm = None,
+    channel: Channel = None,
+    atlas_dir: AtlasDir = None,
+    extent: Annotated[str, typer.Option(help="What the image shows: whole, left or right.")] = (
+        "whole"
+    ),
+    resolution_um: Annotated[float, typer.Option(help="Voxel size compared, um.")] = 100.0,
+    iterations: Annotated[
+        str, typer.Option(metavar="AxBxC", help="Iterations at 4x, 2x, 1x of the resolution.")
+    ] = "100x100x40",
+    threads: Annotated[int, typer.Option(help="Threads.")] = 1,
+) -> None:
+    """Align a brain to an atlas; exit code 1 if the result must not be used."""
+    from ketamap.cli.lines import extent_of, quality_lines
+    from ketamap.core.settings import RegistrationSettings
+    from ketamap.workflow.brain import register as align_brain
+
+    result = align_brain(
+        image,
+        orientation=orientation,
+        atlas=atlas,
+        out=out,
+        voxel_um=parse_voxel_um(voxel_um),
+        channel=channel,
+        atlas_dir=atlas_dir,
+        extent=extent_of(extent),
+        settings=RegistrationSettings(
+            resolution_um=resolution_um, iterations=parse_iterations(iterations), threads=threads
+        ),
+        reporter=ConsoleReporter(),
+    )
+    for line in quality_lines(result.quality):
+        typer.echo(line)
+    if result.quality.verdict == "fail":
+        reasons = " ".join(result.quality.reasons)
+        typer.echo(f"Error: the registration of {image} failed: {reasons} See {out}.", err=True)
+        raise typer.Exit(1)
+
+
+@app.command()
+def transform(
+    points: Annotated[Path, typer.Argument(metavar="POINTS", help="Table of positions in um.")],
+    registration: Annotated[Path, typer.Option(help="Folder written by `ketamap register`.")],
+    to: Annotated[str, typer.Option(help="atlas or sample.")],
+    out: OutTable,
+) -> None:
+    """Carry points between the sample (z_um, y_um, x_um) and the atlas (ap_um, dv_um, ml_um)."""
+    from ketamap.workflow.brain import transform as carry
+
+    frame, outside = carry(points, registration=registration, to=to, out=out)
+    typer.echo(f"{len(frame)} points carried to the {to}, {outside} of them outside -> {out}")
+
+
+@app.command()
+def detect(
+    image: Image,
+    out: OutTable,
+    voxel_um: VoxelUm = None,
+    channel: Channel = None,
+    background: Annotated[
+        Path | None, typer.Option(help="Image of the same shape without the label.")
+    ] = None,
+    soma_diameter_um: Annotated[float, typer.Option(help="Diameter of a soma, um.")] = 15.0,
+    min_score: Annotated[float, typer.Option(help="Leave out cells scored below (0 to 1).")] = 0.0,
+    memory: Memory = "4GB",
+    workers: Annotated[int, typer.Option(help="Threads.")] = 1,
+) -> None:
+    """Find cells; the threshold calibrates itself on the image."""
+    from ketamap.core.settings import DetectionSettings
+    from ketamap.workflow.brain import detect as find
+
+    cells = find(
+        image,
+        out=out,
+        voxel_um=parse_voxel_um(voxel_um),
+        channel=channel,
+        background=background,
+        settings=DetectionSettings(soma_diameter_um=soma_diameter_um, min_score=min_score),
+        memory_bytes=parse_bytes(memory),
+        workers=workers,
+        reporter=ConsoleReporter(),
+    )
+    typer.echo(f"{len(cells)} cells -> {out}")
+
+
+@app.command()
+def quantify(
+    registration: Annotated[Path, typer.Option(help="Folder written by `ketamap register`.")],
+    cells: Annotated[Path, typer.Option(help="Table written by `ketamap detect`.")],
+    out: OutTable,
+    animal: Annotated[
+        str | None, typer.Option(help="Identifier in the table; default: the folder's name.")
+    ] = None,
+) -> None:
+    """Count cells per region and hemisphere, with volumes in the sample's own space."""
+    from ketamap.cli.lines import balance_line
+    from ketamap.workflow.brain import quantify as count
+
+    counted = count(
+        registration=registration, cells=cells, out=out, animal=animal, reporter=ConsoleReporter()
+    )
+    typer.echo(balance_line(counted.balance.as_dict()))
+    typer.echo(f"{len(counted.regions)} rows -> {out}")
+
+
+@app.command()
+def analyse(
+    table: Annotated[Path, typer.Argument(metavar="TABLE", help="Region table, .parquet or .csv.")],
+    animals: Annotated[Path, typer.Option(help="Animals table, .csv or .parquet.")],
+    design: Annotated[Path, typer.Option(metavar="DESIGN.yaml", help="What is compared.")],
+    out: OutFolder,
+    counts: Annotated[
+        str | None,
+        typer.Option(help="own or total: whether a row includes its descendants; default: found."),
+    ] = None,
+    atlas: Annotated[
+        str | None, typer.Option(help="Atlas for the structure tree and the maps.")
+    ] = None,
+    atlas_dir: AtlasDir = None,
+    title: Annotated[str | None, typer.Option(help="Title of the report.")] = None,
+) -> None:
+    """Estimate and test effects per region, brain-wide shift first, and write a report."""
+    from ketamap.cli.lines import counts_of, effect_lines
+    from ketamap.workflow.analysis import analyse as estimate
+
+    result = estimate(
+        table,
+        animals=animals,
+        design=design,
+        out=out,
+        counts=counts_of(counts),
+        atlas=atlas,
+        atlas_dir=atlas_dir,
+        title=title,
+        reporter=ConsoleReporter(),
+    )
+    for line in effect_lines(result):
+        typer.echo(line)
+    typer.echo(f"Report: {(out / 'report.html').resolve()}")
+
+
+@app.command()
+def report(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a run or an analysis.")],
+) -> None:
+    """Write report.html again from what lies in a folder."""
+    from ketamap.workflow.analysis import report as write_report
+
+    typer.echo(f"Report: {write_report(folder).resolve()}")
+
+
+@app.command()
+def doctor() -> None:
+    """Tell what is installed and what is missing: packages, cores, memory, GPU, atlases."""
+    from ketamap.workflow.doctor import doctor as examine
+
+    for line in examine():
+        typer.echo(line)

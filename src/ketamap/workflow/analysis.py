@@ -1,0 +1,229 @@
+"""From a region table to effects, and from a result folder to its report."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import pandas as pd
+
+from ketamap.core.atlas import Atlas, Structures
+from ketamap.core.errors import MissingInputError
+from ketamap.core.settings import Design
+from ketamap.core.study import Study
+from ketamap.core.tables import ANIMALS, EFFECTS, REGIONS
+from ketamap.io.files import replacing
+from ketamap.io.manifests import read_json, write_json
+from ketamap.io.overlays import load_overlays
+from ketamap.io.registrations import load_quality
+from ketamap.io.studies import read_animals, read_design
+from ketamap.io.tables import read_any_table, read_table, write_table
+from ketamap.workflow.atlases import DEFAULT_ATLAS, open_atlas
+from ketamap.workflow.manifest import MANIFEST, study_settings, versions
+from ketamap.workflow.progress import Quiet, Reporter
+
+if TYPE_CHECKING:
+    from ketamap.report.contents import BrainQuality
+    from ketamap.stats import Analysis
+
+ANALYSIS = "analysis.json"
+"""What was analysed and how, in a result folder."""
+
+TRUTH = "truth.parquet"
+"""Planted effects of a phantom study, in its result folder."""
+
+
+def analyse(
+    table: Path,
+    *,
+    animals: Path,
+    design: Path,
+    out: Path,
+    counts: Literal["own", "total"] | None = None,
+    atlas: str | None = None,
+    atlas_dir: Path | None = None,
+    title: str | None = None,
+    reporter: Reporter | None = None,
+) -> Analysis:
+    """Estimate and test the effects in a region table and write a report.
+
+    Parameters
+    ----------
+    table
+        Region table: ours, or one from elsewhere.
+    animals
+        Animals table.
+    design
+        Design, as YAML.
+    out
+        Folder to write.
+    counts
+        Whether a structure's row of a table from elsewhere includes its descendants;
+        left out: found from the hierarchy.
+    atlas
+        Atlas whose structure tree and maps to use; left out: the tree in the table if it
+        has one, else the phantom's.
+    atlas_dir
+        Folder with atlases in BrainGlobe's layout.
+    title
+        Of the report; left out: the table's name.
+    reporter
+        Shows progress.
+    """
+    from ketamap.stats import structures_from_table
+
+    show = reporter or Quiet()
+    frame = read_any_table(table)
+    plan = read_design(design)
+    who = read_animals(animals)
+    reference = open_atlas(atlas or DEFAULT_ATLAS, atlas_dir=atlas_dir)
+    tree = structures_from_table(frame) if atlas is None else None
+    with show.stage("analyse and report") as progress:
+        result = _write_analysis(
+            out,
+            frame,
+            who,
+            plan,
+            structures=tree or reference.structures,
+            counts=counts,
+            about={
+                "title": title or table.name.split(".")[0],
+                "note": "",
+                "atlas": reference.name,
+                "atlas_dir": None if atlas_dir is None else str(atlas_dir),
+                "settings": {
+                    "design": asdict(plan),
+                    "counts": counts or "found from the hierarchy",
+                },
+            },
+        )
+        report(out)
+        progress(1, 1)
+    return result
+
+
+def analyse_study(out: Path, study: Study) -> Analysis:
+    """Analyse the region table of a study folder and write its report."""
+    reference = open_atlas(study.atlas, atlas_dir=study.atlas_dir)
+    result = _write_analysis(
+        out,
+        read_table(out / "regions.parquet", REGIONS),
+        read_animals(out / "animals.csv"),
+        study.design,
+        structures=reference.structures,
+        counts=None,
+        about={
+            "title": study.name,
+            "note": study.note,
+            "atlas": study.atlas,
+            "atlas_dir": None if study.atlas_dir is None else str(study.atlas_dir),
+            "settings": study_settings(study),
+        },
+    )
+    report(out)
+    return result
+
+
+def report(folder: Path) -> Path:
+    """Write ``report.html`` of a result folder from what lies in it.
+
+    Raises
+    ------
+    MissingInputError
+        If the folder holds no analysis.
+    """
+    from ketamap.report import StudyReport, render_report
+
+    if not (folder / ANALYSIS).exists():
+        msg = (
+            f"{folder} holds no analysis (no {ANALYSIS}). Give a folder written by "
+            f"'ketamap run' or 'ketamap analyse'."
+        )
+        raise MissingInputError(msg)
+    about = read_json(folder / ANALYSIS)
+    atlas = _atlas_for_maps(about)
+    contents = StudyReport(
+        title=about["title"],
+        note=about["note"],
+        design_text=tuple(about["design_text"]),
+        animals=read_table(folder / "animals.csv", ANIMALS),
+        effects=read_table(folder / "effects.parquet", EFFECTS),
+        values=read_any_table(folder / "values.parquet"),
+        animal_factors=read_any_table(folder / "animal_factors.parquet"),
+        partition=about["partition"],
+        warnings=tuple(about["warnings"]),
+        alpha=about["alpha"],
+        atlas=atlas,
+        brains=_brains(folder),
+        truth=read_any_table(folder / TRUTH) if (folder / TRUTH).exists() else None,
+        versions=about["versions"],
+        settings=about["settings"],
+    )
+    with replacing(folder / "report.html") as temporary:
+        temporary.write_text(render_report(contents), encoding="utf-8")
+    return folder / "report.html"
+
+
+def _write_analysis(
+    out: Path,
+    frame: pd.DataFrame,
+    animals: pd.DataFrame,
+    design: Design,
+    *,
+    structures: Structures,
+    counts: Literal["own", "total"] | None,
+    about: dict[str, Any],
+) -> Analysis:
+    from ketamap.stats import analyse as estimate
+
+    result = estimate(frame, animals, design, structures=structures, counts=counts)
+    out.mkdir(parents=True, exist_ok=True)
+    write_table(out / "effects.parquet", result.effects, EFFECTS)
+    write_table(out / "values.parquet", result.values)
+    write_table(out / "animal_factors.parquet", result.animal_factors)
+    kept = animals[animals["animal"].isin(result.animal_factors["animal"])]
+    write_table(out / "animals.csv", kept.reset_index(drop=True), ANIMALS)
+    write_json(
+        out / ANALYSIS,
+        {
+            **about,
+            "design_text": list(result.design_text),
+            "partition": result.partition,
+            "warnings": list(result.warnings),
+            "alpha": design.alpha,
+            "contrasts": list(result.contrasts),
+            "n_per_group": dict(result.n_per_group),
+            "versions": versions(),
+        },
+    )
+    return result
+
+
+def _atlas_for_maps(about: dict[str, Any]) -> Atlas:
+    where = about["atlas_dir"]
+    return open_atlas(about["atlas"], atlas_dir=None if where is None else Path(where))
+
+
+def _brains(folder: Path) -> tuple[BrainQuality, ...]:
+    """Gather the quality of each brain of a study folder; none for a bare table."""
+    from ketamap.report.contents import BrainQuality
+
+    seconds = read_json(folder / MANIFEST)["seconds"] if (folder / MANIFEST).exists() else {}
+    brains = []
+    for balance_file in sorted(folder.glob("animals/*/balance.json")):
+        one = balance_file.parent
+        balance = read_json(balance_file)
+        regions = read_table(one / "regions.parquet", REGIONS)
+        brains.append(
+            BrainQuality(
+                animal=one.name,
+                quality=load_quality(one / "registration"),
+                overlays=load_overlays(one / "registration"),
+                balance=balance,
+                n_cells=balance["detected"],
+                volume_mm3=float(regions.volume_own_mm3.sum()),
+                seconds=sum(by.get(one.name, 0.0) for by in seconds.values()),
+            )
+        )
+    return tuple(brains)

@@ -1,0 +1,277 @@
+"""The steps for one brain: register, transform points, detect, quantify.
+
+Each function is the verb of the same name on the command line: same arguments, same
+units.  They read and write files; the work is done in the rooms below.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ketamap.core.atlas import Atlas
+from ketamap.core.errors import InputError
+from ketamap.core.registration import Registration
+from ketamap.core.settings import DetectionSettings, Extent, RegistrationSettings
+from ketamap.core.space import Orientation, VoxelGrid, Zyx
+from ketamap.core.tables import ATLAS_POSITION, CELLS, REGIONS, SAMPLE_POSITION
+from ketamap.io.files import replacing_folder
+from ketamap.io.images import open_image
+from ketamap.io.manifests import write_json
+from ketamap.io.ome_zarr import write_image
+from ketamap.io.overlays import save_overlays
+from ketamap.io.registrations import load_registration, save_registration
+from ketamap.io.tables import read_points, read_table, write_table
+from ketamap.quantify import (
+    CarriedAnnotation,
+    Quantification,
+    carry_annotation,
+    measuring_grid,
+    quantify_cells,
+)
+from ketamap.workflow.atlases import open_atlas
+from ketamap.workflow.progress import Quiet, Reporter
+
+DEFAULT_MEMORY_BYTES = 4 * 2**30
+"""Memory a step may use unless told otherwise."""
+
+ANNOTATION = "annotation.ome.zarr"
+"""Atlas annotation carried into the sample, in a registration's folder."""
+
+HEMISPHERES_IMAGE = "hemispheres.ome.zarr"
+"""1 left, 2 right, 0 outside the brain, in a registration's folder."""
+
+
+def register(
+    image: Path,
+    *,
+    orientation: str,
+    atlas: str,
+    out: Path,
+    voxel_um: Zyx[float] | None = None,
+    channel: int | None = None,
+    atlas_dir: Path | None = None,
+    extent: Extent = "whole",
+    settings: RegistrationSettings | None = None,
+    reporter: Reporter | None = None,
+) -> Registration:
+    """Align a brain to an atlas and write the transform, its quality and the annotation.
+
+    Parameters
+    ----------
+    image
+        TIFF stack, folder of TIFF planes or OME-Zarr.
+    orientation
+        Three letters, the side at which z, y and x start, for instance ``psl``.
+    atlas
+        Name of the atlas.
+    out
+        Folder to write.
+    voxel_um
+        Voxel size (z, y, x), um; left out: the file's.
+    channel
+        Channel to use of an image with several.
+    atlas_dir
+        Folder with atlases in BrainGlobe's layout.
+    extent
+        Which part of the brain the image shows.
+    settings
+        How to align.
+    reporter
+        Shows progress.
+    """
+    from ketamap.register import align, overlay_slices
+
+    show = reporter or Quiet()
+    lies = Orientation(orientation)
+    volume = open_image(image, voxel_um=voxel_um, channel=channel)
+    with show.stage(f"open atlas {atlas}") as progress:
+        reference = open_atlas(atlas, atlas_dir=atlas_dir, progress=progress)
+    with show.stage("register") as progress:
+        result = align(
+            volume,
+            reference,
+            orientation=lies,
+            extent=extent,
+            settings=settings or RegistrationSettings(),
+            atlas_dir=atlas_dir,
+            progress=progress,
+        )
+    with show.stage("carry the annotation into the sample") as progress:
+        grid = measuring_grid(volume.grid, result.transform, reference)
+        carried = carry_annotation(result.transform, reference, grid)
+        overlays = overlay_slices(volume, result.transform, reference)
+        with replacing_folder(out) as folder:
+            save_registration(folder, result)
+            _save_annotation(folder, carried)
+            save_overlays(folder, overlays)
+        progress(1, 1)
+    return result
+
+
+def transform(points: Path, *, registration: Path, to: str, out: Path) -> tuple[pd.DataFrame, int]:
+    """Carry points to the atlas or to the sample.
+
+    Parameters
+    ----------
+    points
+        Table with ``z_um, y_um, x_um`` (to the atlas) or ``ap_um, dv_um, ml_um`` (to the
+        sample); other columns are kept.
+    registration
+        Folder written by `register`.
+    to
+        ``atlas`` or ``sample``.
+    out
+        Table to write; points outside have empty positions.
+
+    Returns
+    -------
+    frame
+        What was written.
+    outside
+        Number of points that fell outside.
+    """
+    columns = {
+        "atlas": (SAMPLE_POSITION, ATLAS_POSITION),
+        "sample": (ATLAS_POSITION, SAMPLE_POSITION),
+    }
+    if to not in columns:
+        msg = f"Points can be carried to 'atlas' or to 'sample', not to {to!r}."
+        raise InputError(msg)
+    source, target = columns[to]
+    frame = read_points(points)
+    missing = [name for name in source if name not in frame.columns]
+    if missing:
+        msg = (
+            f"{points} lacks {', '.join(missing)}, needed to go to the {to}; it has "
+            f"{', '.join(map(str, frame.columns))}."
+        )
+        raise InputError(msg)
+    carry = load_registration(registration).transform
+    positions = frame[list(source)].to_numpy(dtype=np.float64)
+    carried = carry.to_atlas(positions) if to == "atlas" else carry.to_sample(positions)
+    frame[list(target)] = carried
+    write_table(out, frame)
+    return frame, int(np.isnan(carried).any(axis=1).sum())
+
+
+def detect(
+    image: Path,
+    *,
+    out: Path,
+    voxel_um: Zyx[float] | None = None,
+    channel: int | None = None,
+    background: Path | None = None,
+    settings: DetectionSettings | None = None,
+    memory_bytes: int = DEFAULT_MEMORY_BYTES,
+    workers: int = 1,
+    reporter: Reporter | None = None,
+) -> pd.DataFrame:
+    """Find cells and write their positions and scores.
+
+    Parameters
+    ----------
+    image
+        TIFF stack, folder of TIFF planes or OME-Zarr.
+    out
+        Table to write.
+    voxel_um
+        Voxel size (z, y, x), um; left out: the file's.
+    channel
+        Channel to use of an image with several.
+    background
+        Image of the same shape without the label, to tell cells from bright tissue.
+    settings
+        The soma's diameter.
+    memory_bytes
+        Memory to stay within.
+    workers
+        Threads.
+    reporter
+        Shows progress.
+    """
+    from ketamap.detect import find_cells
+
+    show = reporter or Quiet()
+    volume = open_image(image, voxel_um=voxel_um, channel=channel)
+    other = None if background is None else open_image(background, voxel_um=voxel_um)
+    with show.stage("detect cells") as progress:
+        cells = find_cells(
+            volume,
+            settings or DetectionSettings(),
+            background=other,
+            memory_bytes=memory_bytes,
+            workers=workers,
+            progress=progress,
+        )
+    write_table(out, cells, CELLS)
+    return cells
+
+
+def quantify(
+    *,
+    registration: Path,
+    cells: Path,
+    out: Path,
+    animal: str | None = None,
+    seen: VoxelGrid | None = None,
+    placed: Path | None = None,
+    balance: Path | None = None,
+    reporter: Reporter | None = None,
+) -> Quantification:
+    """Count cells per region and hemisphere and measure the regions' volumes.
+
+    Parameters
+    ----------
+    registration
+        Folder written by `register`.
+    cells
+        Table written by `detect`.
+    out
+        Region table to write.
+    animal
+        Identifier written into the table; left out: the registration folder's name.
+    seen
+        Grid of the image in which cells were looked for; left out: the registered one.
+    placed, balance
+        Where to write the cells with their regions, and the balance sheet; left out:
+        beside ``out``, as ``<name>_cells`` and ``<name>_balance.json``.
+    reporter
+        Shows progress.
+    """
+    show = reporter or Quiet()
+    table = read_table(cells, CELLS)
+    result = load_registration(registration)
+    with show.stage(f"open atlas {result.atlas}") as progress:
+        reference = open_atlas(result.atlas, atlas_dir=result.atlas_dir, progress=progress)
+    with show.stage("count") as progress:
+        counted = quantify_cells(
+            table,
+            animal=animal or registration.resolve().name,
+            transform=result.transform,
+            atlas=reference,
+            carried=_annotation_of(registration, result, reference),
+            seen=seen or result.sample_grid,
+        )
+        progress(1, 1)
+    write_table(placed or out.with_name(f"{out.stem}_cells{out.suffix}"), counted.cells, CELLS)
+    write_json(balance or out.with_name(f"{out.stem}_balance.json"), counted.balance.as_dict())
+    write_table(out, counted.regions, REGIONS)
+    return counted
+
+
+def _save_annotation(folder: Path, carried: CarriedAnnotation) -> None:
+    for name, labels in ((ANNOTATION, carried.region_id), (HEMISPHERES_IMAGE, carried.hemisphere)):
+        write_image(folder / name, labels, carried.grid, labels=True)
+
+
+def _annotation_of(folder: Path, result: Registration, atlas: Atlas) -> CarriedAnnotation:
+    """Read the annotation in the sample, or carry it again if it was removed."""
+    if not ((folder / ANNOTATION).exists() and (folder / HEMISPHERES_IMAGE).exists()):
+        grid = measuring_grid(result.sample_grid, result.transform, atlas)
+        return carry_annotation(result.transform, atlas, grid)
+    labels = open_image(folder / ANNOTATION)
+    sides = open_image(folder / HEMISPHERES_IMAGE)
+    return CarriedAnnotation(grid=labels.grid, region_id=labels.load(), hemisphere=sides.load())

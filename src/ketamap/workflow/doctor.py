@@ -1,0 +1,57 @@
+"""Tell whether this machine is ready."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+from pathlib import Path
+
+import psutil
+
+from ketamap.core.units import gib_from_bytes
+from ketamap.workflow.manifest import versions
+from ketamap.workflow.workers import cores
+
+_EXTRAS = {
+    "cupy": "GPU kernels",
+    "napari": "looking at images",
+    "onnxruntime": "learned models",
+    "dask_jobqueue": "SLURM clusters",
+}
+"""Optional packages and what they are for."""
+
+_GIB_WANTED = 4.0
+"""Memory a run is given by default."""
+
+
+def doctor() -> list[str]:
+    """Describe the machine and the installation, one line each; problems begin with ``!``."""
+    lines = [f"{name} {number}" for name, number in versions().items()]
+    lines += [f"! {line}" for line in lines if line.endswith("not installed")]
+    free = gib_from_bytes(psutil.virtual_memory().available)
+    mark = "" if free >= _GIB_WANTED else "! "
+    lines.append(f"cores: {cores()}")
+    lines.append(f"{mark}memory free: {free:.1f} GiB (a run uses up to 4 GB unless told --memory)")
+    lines.append(f"disk free here: {gib_from_bytes(shutil.disk_usage(Path.cwd()).free):.0f} GiB")
+    lines.append(f"GPU: {_gpu()}")
+    for name, purpose in _EXTRAS.items():
+        there = importlib.util.find_spec(name) is not None
+        lines.append(f"optional {name} ({purpose}): {'installed' if there else 'not installed'}")
+    lines += _atlases()
+    return lines
+
+
+def _gpu() -> str:
+    return "NVIDIA driver found" if shutil.which("nvidia-smi") else "none found (none is needed)"
+
+
+def _atlases() -> list[str]:
+    cache = Path.home() / ".brainglobe"
+    found = (
+        sorted({p.parent.name for p in cache.glob("**/manifest.json")} | set())
+        if cache.is_dir()
+        else []
+    )
+    lines = ["atlas phantom_mouse_<25 to 200>um: built in (a made-up brain, for trying out)"]
+    lines.append(f"BrainGlobe cache {cache}: {', '.join(found) or 'empty'}")
+    return lines

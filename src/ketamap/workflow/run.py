@@ -1,0 +1,246 @@
+"""The whole study, from images to report: the only code that knows the order."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ketamap.core.errors import InputError, RegistrationError
+from ketamap.core.study import Animal, Study
+from ketamap.core.tables import ANIMALS, REGIONS
+from ketamap.io.files import hash_file, replacing
+from ketamap.io.images import open_image
+from ketamap.io.manifests import read_json
+from ketamap.io.studies import animals_table, check_groups, read_study
+from ketamap.io.tables import read_table, write_table
+from ketamap.workflow.analysis import analyse_study
+from ketamap.workflow.brain import DEFAULT_MEMORY_BYTES, detect, quantify, register
+from ketamap.workflow.engine import Outcome, Task, run_tasks
+from ketamap.workflow.ledger import Ledger
+from ketamap.workflow.manifest import write_manifest
+from ketamap.workflow.progress import Quiet, Reporter
+from ketamap.workflow.workers import default_workers, open_workers, require_memory
+
+STUDY_FILE = "study.yaml"
+"""Copy of the study file in the study folder."""
+
+_WEIGHTS = {"register": 6.0, "detect": 4.0, "quantify": 1.0}
+"""Rough shares of the time, for the progress bar."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyRun:
+    """What a run did."""
+
+    folder: Path
+    """The study folder."""
+
+    outcome: Outcome
+    """Steps done and steps found done."""
+
+
+def run(
+    study_file: Path,
+    *,
+    out: Path,
+    resume: bool = False,
+    workers: int | None = None,
+    scheduler: str | None = None,
+    memory_bytes: int = DEFAULT_MEMORY_BYTES,
+    accept_failed: bool = False,
+    reporter: Reporter | None = None,
+) -> StudyRun:
+    """Run a study: register, detect and quantify every brain, analyse, report.
+
+    Parameters
+    ----------
+    study_file
+        The study, as YAML.
+    out
+        Study folder to write.
+    resume
+        Go on in a folder where a run was stopped; only what is missing or whose inputs
+        changed is done again.
+    workers
+        Brains worked on side by side; left out: what cores and memory allow.
+    scheduler
+        Address of a Dask scheduler, used instead of processes on this machine.
+    memory_bytes
+        Memory for all workers together.
+    accept_failed
+        Go on although a brain's registration was judged a failure.
+    reporter
+        Shows progress.
+
+    Raises
+    ------
+    InputError
+        If the study file, or the folder, cannot be used.
+    RegistrationError
+        If a brain's registration failed and ``accept_failed`` is not set.
+    """
+    show = reporter or Quiet()
+    study = read_study(study_file)
+    check_groups(study)
+    _open_folder(out, resume=resume)
+    if scheduler is None:
+        require_memory(memory_bytes)
+    workers = workers or default_workers(memory_bytes=memory_bytes, tasks=len(study.animals))
+    if study_file.resolve() != (out / STUDY_FILE).resolve():
+        with replacing(out / STUDY_FILE) as temporary:
+            shutil.copyfile(study_file, temporary)
+    tasks = [
+        task
+        for animal in study.animals
+        for task in brain_tasks(study, animal, out, memory_bytes=memory_bytes // workers)
+    ]
+    with Ledger(out) as ledger:
+        with (
+            show.stage(f"{len(study.animals)} brains, {workers} at a time") as progress,
+            open_workers(workers=workers, scheduler=scheduler) as executor,
+        ):
+            outcome = run_tasks(tasks, ledger=ledger, executor=executor, progress=progress)
+        _stop_at_failures(study, out, accept_failed=accept_failed)
+        collect_regions(study, out)
+        write_manifest(out, study=study, seconds=ledger.seconds(), workers=workers)
+    with show.stage("analyse and report") as progress:
+        analyse_study(out, study)
+        progress(1, 1)
+    return StudyRun(folder=out, outcome=outcome)
+
+
+def brain_tasks(study: Study, animal: Animal, out: Path, *, memory_bytes: int) -> tuple[Task, ...]:
+    """List the steps of one animal."""
+    folder = f"animals/{animal.animal}"
+    arguments = {"study": study, "animal": animal, "folder": out / folder}
+    image = animal.background or animal.signal
+
+    def digests(*names: str) -> dict[str, str]:
+        return {name: hash_file(out / folder / name) for name in names}
+
+    return (
+        Task(
+            step="register",
+            subject=animal.animal,
+            call=register_animal,
+            arguments=arguments,
+            inputs=lambda: {
+                "image": hash_file(image),
+                "voxel_um": study.background_voxel_um if animal.background else study.voxel_um,
+                "atlas": study.atlas,
+                "orientation": study.orientation.code,
+                "extent": study.extent,
+                "settings": asdict(study.registration),
+            },
+            outputs=(f"{folder}/registration",),
+            weight=_WEIGHTS["register"],
+        ),
+        Task(
+            step="detect",
+            subject=animal.animal,
+            call=detect_animal,
+            arguments={**arguments, "memory_bytes": memory_bytes},
+            inputs=lambda: {
+                "image": hash_file(animal.signal),
+                "voxel_um": study.voxel_um,
+                "settings": asdict(study.detection),
+            },
+            outputs=(f"{folder}/detected.parquet",),
+            weight=_WEIGHTS["detect"],
+        ),
+        Task(
+            step="quantify",
+            subject=animal.animal,
+            call=quantify_animal,
+            arguments=arguments,
+            inputs=lambda: digests("registration", "detected.parquet"),
+            needs=(("register", animal.animal), ("detect", animal.animal)),
+            outputs=tuple(
+                f"{folder}/{name}" for name in ("regions.parquet", "cells.parquet", "balance.json")
+            ),
+            weight=_WEIGHTS["quantify"],
+        ),
+    )
+
+
+def register_animal(*, study: Study, animal: Animal, folder: Path) -> None:
+    """Register one animal of a study into ``folder/registration``."""
+    register(
+        animal.background or animal.signal,
+        orientation=study.orientation.code,
+        atlas=study.atlas,
+        out=folder / "registration",
+        voxel_um=study.background_voxel_um if animal.background else study.voxel_um,
+        atlas_dir=study.atlas_dir,
+        extent=study.extent,
+        settings=study.registration,
+    )
+
+
+def detect_animal(*, study: Study, animal: Animal, folder: Path, memory_bytes: int) -> None:
+    """Find the cells of one animal and write ``folder/detected.parquet``."""
+    detect(
+        animal.signal,
+        out=folder / "detected.parquet",
+        voxel_um=study.voxel_um,
+        settings=study.detection,
+        memory_bytes=memory_bytes,
+    )
+
+
+def quantify_animal(*, study: Study, animal: Animal, folder: Path) -> None:
+    """Count the cells of one animal and write its region table, cells and balance sheet."""
+    quantify(
+        registration=folder / "registration",
+        cells=folder / "detected.parquet",
+        out=folder / "regions.parquet",
+        animal=animal.animal,
+        seen=open_image(animal.signal, voxel_um=study.voxel_um).grid,
+        placed=folder / "cells.parquet",
+        balance=folder / "balance.json",
+    )
+
+
+def collect_regions(study: Study, out: Path) -> None:
+    """Put the region tables of all animals, and the animals, into the study folder."""
+    frames = [
+        read_table(out / "animals" / animal.animal / "regions.parquet", REGIONS)
+        for animal in study.animals
+    ]
+    write_table(out / "regions.parquet", pd.concat(frames, ignore_index=True), REGIONS)
+    write_table(out / "animals.csv", animals_table(study), ANIMALS)
+
+
+def _open_folder(out: Path, *, resume: bool) -> None:
+    if out.is_file():
+        msg = f"{out} is a file; --out needs a folder."
+        raise InputError(msg)
+    if out.is_dir() and any(out.iterdir()) and not resume:
+        msg = (
+            f"{out} is not empty. Add --resume to go on with the run in it (only what is "
+            f"missing is done), or choose another --out."
+        )
+        raise InputError(msg)
+    out.mkdir(parents=True, exist_ok=True)
+
+
+def _stop_at_failures(study: Study, out: Path, *, accept_failed: bool) -> None:
+    failed = []
+    for animal in study.animals:
+        quality: dict[str, Any] = read_json(
+            out / "animals" / animal.animal / "registration" / "qc.json"
+        )
+        if quality["verdict"] == "fail":
+            failed.append(f"{animal.animal} ({'; '.join(quality['reasons'])})")
+    if failed and not accept_failed:
+        msg = (
+            f"The registration of {len(failed)} of {len(study.animals)} brains failed: "
+            f"{' '.join(failed)} Correct the study file (orientation, voxel size, extent) or "
+            f"leave these animals out, and run again with --resume; --accept-failed goes on "
+            f"with them."
+        )
+        raise RegistrationError(msg)
