@@ -179,3 +179,51 @@ EFFECTS = TableSchema(
     ),
 )
 """One row per region x contrast x estimand, and the shift."""
+
+VALUES = TableSchema(
+    name="values",
+    key=("animal", "region_id", "measure"),
+    columns=(
+        Column(name="animal", kind="text", meaning="identifier"),
+        Column(name="region_id", kind="whole", meaning="Allen structure id", least=1),
+        Column(name="acronym", kind="text", meaning="Allen acronym"),
+        Column(name="measure", kind="text", meaning="what was measured"),
+        Column(name="count", kind="real", meaning="both hemispheres", nullable=True, least=0.0),
+        Column(name="volume_mm3", kind="real", meaning="both hemispheres", nullable=True),
+        Column(name="density_per_mm3", kind="real", meaning="count / volume", nullable=True),
+        Column(name="log2_density", kind="real", meaning="with 0.5 added", nullable=True),
+        Column(
+            name="log2_relative",
+            kind="real",
+            meaning="without the animal's brain-wide factor",
+            nullable=True,
+        ),
+    ),
+)
+"""What the effects were estimated from: one row per animal x region of the partition."""
+
+ANIMAL_FACTORS = TableSchema(
+    name="animal factors",
+    key=("animal",),
+    columns=(
+        Column(name="animal", kind="text", meaning="identifier"),
+        Column(name="factor_log2", kind="real", meaning="brain-wide level", nullable=True),
+        Column(name="group", kind="text", meaning="label of its group"),
+    ),
+)
+"""Brain-wide level of each animal, on the scale of the shift."""
+
+PLANTED_EFFECTS = TableSchema(
+    name="planted effects",
+    key=("region_id", "contrast"),
+    columns=(
+        Column(name="region_id", kind="whole", meaning="Allen structure id", least=1),
+        Column(name="acronym", kind="text", meaning="Allen acronym"),
+        Column(name="contrast", kind="text", meaning="what is compared with what"),
+        Column(name="planted_log2", kind="real", meaning="planted change, zero included"),
+    ),
+)
+"""Truth of a phantom cohort."""
+
+POINTS = TableSchema(name="points", columns=())
+"""Positions in the sample or the atlas, with any other columns."""

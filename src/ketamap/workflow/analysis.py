@@ -12,7 +12,7 @@ from ketamap.core.atlas import Atlas, Structures
 from ketamap.core.errors import MissingInputError
 from ketamap.core.settings import Design
 from ketamap.core.study import Study
-from ketamap.core.tables import ANIMALS, EFFECTS, REGIONS
+from ketamap.core.tables import ANIMAL_FACTORS, ANIMALS, EFFECTS, PLANTED_EFFECTS, REGIONS, VALUES
 from ketamap.io.files import replacing
 from ketamap.io.manifests import read_json, write_json
 from ketamap.io.overlays import load_overlays
@@ -149,14 +149,14 @@ def report(folder: Path) -> Path:
         design_text=tuple(about["design_text"]),
         animals=read_table(folder / "animals.csv", ANIMALS),
         effects=read_table(folder / "effects.parquet", EFFECTS),
-        values=read_any_table(folder / "values.parquet"),
-        animal_factors=read_any_table(folder / "animal_factors.parquet"),
+        values=read_table(folder / "values.parquet", VALUES),
+        animal_factors=read_table(folder / "animal_factors.parquet", ANIMAL_FACTORS),
         partition=about["partition"],
         warnings=tuple(about["warnings"]),
         alpha=about["alpha"],
         atlas=atlas,
         brains=_brains(folder),
-        truth=read_any_table(folder / TRUTH) if (folder / TRUTH).exists() else None,
+        truth=read_table(folder / TRUTH, PLANTED_EFFECTS) if (folder / TRUTH).exists() else None,
         versions=about["versions"],
         settings=about["settings"],
     )
@@ -180,8 +180,8 @@ def _write_analysis(
     result = estimate(frame, animals, design, structures=structures, counts=counts)
     out.mkdir(parents=True, exist_ok=True)
     write_table(out / "effects.parquet", result.effects, EFFECTS)
-    write_table(out / "values.parquet", result.values)
-    write_table(out / "animal_factors.parquet", result.animal_factors)
+    write_table(out / "values.parquet", result.values, VALUES)
+    write_table(out / "animal_factors.parquet", result.animal_factors, ANIMAL_FACTORS)
     kept = animals[animals["animal"].isin(result.animal_factors["animal"])]
     write_table(out / "animals.csv", kept.reset_index(drop=True), ANIMALS)
     write_json(

@@ -16,7 +16,7 @@ from ketamap.core.errors import InputError
 from ketamap.core.registration import Registration
 from ketamap.core.settings import DetectionSettings, Extent, RegistrationSettings
 from ketamap.core.space import Orientation, VoxelGrid, Zyx
-from ketamap.core.tables import ATLAS_POSITION, CELLS, REGIONS, SAMPLE_POSITION
+from ketamap.core.tables import ATLAS_POSITION, CELLS, POINTS, REGIONS, SAMPLE_POSITION
 from ketamap.io.files import replacing_folder
 from ketamap.io.images import open_image
 from ketamap.io.manifests import write_json
@@ -153,7 +153,7 @@ def transform(points: Path, *, registration: Path, to: str, out: Path) -> tuple[
     positions = frame[list(source)].to_numpy(dtype=np.float64)
     carried = carry.to_atlas(positions) if to == "atlas" else carry.to_sample(positions)
     frame[list(target)] = carried
-    write_table(out, frame)
+    write_table(out, frame, POINTS)
     return frame, int(np.isnan(carried).any(axis=1).sum())
 
 
