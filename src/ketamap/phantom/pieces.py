@@ -145,7 +145,16 @@ def _draw(labels, least, centres, precisions, covariances, weights, limits, thre
 
 @njit(nogil=True, cache=True)
 def _draw_plane(  # type: ignore[no-untyped-def]  # noqa: ANN202, PLR0913
-    labels, least, best, k, dz, centres, precisions, covariances, weights, limits  # noqa: ANN001
+    labels,
+    least,
+    best,
+    k,
+    dz,
+    centres,
+    precisions,
+    covariances,
+    weights,
+    limits,  # noqa: ANN001
 ):
     """Draw the ellipse in which piece ``k`` meets one plane, row by row."""
     ny, nx = labels.shape

@@ -1,0 +1,99 @@
+"""How many TH+ cells each structure of a phantom brain holds.
+
+**All sizes here are ours.**  They put many cells where dopamine and noradrenaline neurons
+are known to be and a modest floor everywhere else, so that a demonstration has some 250
+testable structures.  They are not measurements.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ketamap.core.atlas import Atlas, Structures
+from ketamap.core.space import FloatArray
+from ketamap.phantom.ontology import division_of
+from ketamap.phantom.warping import unit_volume, volumes_mm3
+
+TH_RICH_PER_MM3: dict[str, float] = {
+    "VTA": 1000.0,
+    "SNc": 1100.0,
+    "RR": 1000.0,
+    "CLI": 1250.0,
+    "RL": 600.0,
+    "IF": 600.0,
+    "DR": 1200.0,
+    "PAG": 150.0,
+    "SNr": 150.0,
+    "EW": 500.0,
+    "LC": 1200.0,
+    "ARH": 600.0,
+    "PVH": 650.0,
+    "PVi": 400.0,
+    "PVp": 400.0,
+    "PVa": 400.0,
+    "PeF": 250.0,
+    "TU": 350.0,
+    "VMH": 350.0,
+    "DMH": 500.0,
+    "MPN": 450.0,
+    "ZI": 150.0,
+    "PH": 150.0,
+    "SUM": 200.0,
+    "SO": 300.0,
+    "MOB": 120.0,
+    "NTS": 200.0,
+    "DMX": 200.0,
+}
+"""Cells per mm3 of TH-rich structures and their parts, by Allen acronym; sizes ours."""
+
+FLOOR_PER_MM3: dict[str, float] = {
+    "CTX": 22.0,
+    "CNU": 28.0,
+    "TH": 25.0,
+    "HY": 45.0,
+    "MB": 40.0,
+    "HB": 25.0,
+    "CB": 15.0,
+}
+"""Cells per mm3 elsewhere, by division; sizes ours.  Fibre tracts and ventricles have none."""
+
+_FLOOR_CELLS = 24.0
+"""Small structures are made dense enough to hold this many in both hemispheres ..."""
+
+_FLOOR_MOST_PER_MM3 = 400.0
+"""... up to this density."""
+
+
+def own_volumes_mm3(atlas: Atlas) -> FloatArray:
+    """Volume of each structure itself in the atlas, left and right, shape ``(n, 2)``."""
+    return volumes_mm3(unit_volume(atlas), atlas.grid, len(atlas.structures))
+
+
+def base_densities(atlas: Atlas, volumes: FloatArray | None = None) -> FloatArray:
+    """Cells per mm3 of each structure in an untreated animal, shape ``(n,)``.
+
+    Parameters
+    ----------
+    atlas
+        Any atlas with Allen acronyms.
+    volumes
+        Of its structures themselves, if known (`own_volumes_mm3`).
+    """
+    structures = atlas.structures
+    own = (own_volumes_mm3(atlas) if volumes is None else volumes).sum(axis=1)
+    floor = np.array(
+        [FLOOR_PER_MM3.get(division_of(structures, int(i)), 0.0) for i in structures.ids]
+    )
+    enough = np.minimum(_FLOOR_CELLS / np.maximum(own, 1e-9), _FLOOR_MOST_PER_MM3)
+    density = np.where(floor > 0, np.maximum(floor, enough), 0.0)
+    for acronym, per_mm3 in TH_RICH_PER_MM3.items():
+        density[rows_with_parts(structures, acronym)] = per_mm3
+    return density
+
+
+def rows_with_parts(structures: Structures, acronym: str) -> list[int]:
+    """Rows of a structure and all its descendants; empty where the atlas lacks it."""
+    if acronym not in structures.acronyms:
+        return []
+    region_id = structures.id_of(acronym)
+    return [structures.position(i) for i in (region_id, *structures.descendants(region_id))]
