@@ -1,0 +1,152 @@
+"""Write a phantom cohort to disk: images, truth and the study file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ketamap.core.atlas import Atlas
+from ketamap.core.settings import Design, DetectionSettings, RegistrationSettings
+from ketamap.core.space import VoxelGrid, Zyx
+from ketamap.core.study import Animal, Study
+from ketamap.core.tables import PLANTED_EFFECTS, POINTS
+from ketamap.io.files import replacing_folder
+from ketamap.io.ome_zarr import create_image
+from ketamap.io.studies import write_study
+from ketamap.io.tables import write_table
+from ketamap.phantom import (
+    NOTE,
+    BrainSettings,
+    CohortPlan,
+    PlannedAnimal,
+    animal_densities,
+    base_densities,
+    effects_log2,
+    plan_brain,
+)
+from ketamap.workflow.atlases import open_atlas
+from ketamap.workflow.engine import Task
+
+PHANTOM_ATLAS = "phantom_mouse_100um"
+"""Atlas from which demo brains are made and to which they are aligned."""
+
+FAST_REGISTRATION = RegistrationSettings(resolution_um=100.0, iterations=(100, 60, 0))
+"""Enough for the smooth deformation of phantom brains, at a fifth of the default's time."""
+
+
+def cohort_tasks(plan: CohortPlan, folder: Path, settings: BrainSettings) -> tuple[Task, ...]:
+    """List the steps that make a cohort: one per brain."""
+    return tuple(
+        Task(
+            step="phantom",
+            subject=one.animal,
+            call=write_brain,
+            arguments={"plan": plan, "animal": one, "folder": folder, "settings": settings},
+            inputs=lambda one=one: {  # type: ignore[misc]
+                "animal": asdict(one),
+                "noise": asdict(plan.noise),
+                "settings": asdict(settings),
+                "atlas": PHANTOM_ATLAS,
+            },
+            outputs=(f"images/{one.animal}", f"truth/{one.animal}_cells.parquet"),
+        )
+        for one in plan.animals
+    )
+
+
+def write_brain(
+    *, plan: CohortPlan, animal: PlannedAnimal, folder: Path, settings: BrainSettings
+) -> None:
+    """Make one phantom brain: both images and the planted cells."""
+    atlas = open_atlas(PHANTOM_ATLAS)
+    brain = plan_brain(
+        atlas,
+        animal.seed,
+        densities_per_mm3=animal_densities(plan, animal, base_densities(atlas), atlas.structures),
+        effects_log2=effects_log2(animal.group, atlas.structures),
+        settings=settings,
+    )
+    with replacing_folder(folder / "images" / animal.animal) as images:
+        _write_channel(images / "signal.ome.zarr", brain.signal_grid, brain.signal_block)
+        _write_channel(
+            images / "background.ome.zarr", brain.background_grid, brain.background_block
+        )
+    write_table(folder / "truth" / f"{animal.animal}_cells.parquet", brain.cells, POINTS)
+
+
+def write_cohort_files(plan: CohortPlan, folder: Path, settings: BrainSettings) -> Path:
+    """Write ``study.yaml`` and the planted effects; return the study file's path."""
+    study = phantom_study(plan, folder, settings)
+    write_table(
+        folder / "truth" / "effects.parquet",
+        planted_by_contrast(plan, open_atlas(PHANTOM_ATLAS)),
+        PLANTED_EFFECTS,
+    )
+    write_study(folder / "study.yaml", study)
+    return folder / "study.yaml"
+
+
+def phantom_study(plan: CohortPlan, folder: Path, settings: BrainSettings) -> Study:
+    """Describe a phantom cohort as a study."""
+    return Study(
+        name="Ketamine and dopamine neurons: a phantom cohort",
+        note=f"{NOTE} Somata are enlarged to {settings.soma_diameter_um:g} um.",
+        atlas=PHANTOM_ATLAS,
+        orientation=settings.orientation,
+        animals=tuple(
+            Animal(
+                animal=one.animal,
+                regimen=one.group.regimen,
+                sex=one.sex,
+                signal=(folder / "images" / one.animal / "signal.ome.zarr").resolve(),
+                background=(folder / "images" / one.animal / "background.ome.zarr").resolve(),
+            )
+            for one in plan.animals
+        ),
+        design=Design(factor="group", control=_control(plan)),
+        detection=DetectionSettings(soma_diameter_um=settings.soma_diameter_um),
+        registration=FAST_REGISTRATION,
+    )
+
+
+def planted_by_contrast(plan: CohortPlan, atlas: Atlas) -> pd.DataFrame:
+    """Lay out the planted changes per contrast, for every structure with tissue.
+
+    A structure in which nothing was planted has a planted change of zero.
+    """
+    tree = atlas.structures
+    rows = tree.rows_of(np.unique(atlas.annotation[atlas.brain_mask]))
+    control = _control(plan)
+    base = next(g for g in plan.groups if g.regimen.group == control)
+    return pd.concat(
+        [
+            pd.DataFrame(
+                {
+                    "region_id": tree.ids[rows],
+                    "acronym": [tree.acronyms[row] for row in rows],
+                    "contrast": f"{group.regimen.group} vs {control}",
+                    "planted_log2": (effects_log2(group, tree) - effects_log2(base, tree))[rows],
+                }
+            )
+            for group in plan.groups
+            if group.regimen.group != control
+        ],
+        ignore_index=True,
+    )
+
+
+def _control(plan: CohortPlan) -> str:
+    return next(g.regimen.group for g in plan.groups if g.regimen.dose_mg_per_kg == 0)
+
+
+def _write_channel(
+    path: Path, grid: VoxelGrid, paint: Callable[[Zyx[int], Zyx[int]], NDArray[np.uint16]]
+) -> None:
+    with create_image(path, grid, np.uint16) as writer:
+        for start, stop in writer.blocks():
+            writer.write(start, paint(start, stop))

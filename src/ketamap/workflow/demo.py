@@ -1,0 +1,97 @@
+"""The whole path on a phantom cohort: plant, run, recover."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from ketamap.core.errors import InputError
+from ketamap.io.files import replacing
+from ketamap.phantom import BrainSettings, default_cohort
+from ketamap.workflow.analysis import TRUTH, report
+from ketamap.workflow.brain import DEFAULT_MEMORY_BYTES
+from ketamap.workflow.cohort import cohort_tasks, phantom_study, write_cohort_files
+from ketamap.workflow.engine import run_tasks
+from ketamap.workflow.ledger import Ledger
+from ketamap.workflow.progress import Quiet, Reporter
+from ketamap.workflow.run import run
+from ketamap.workflow.truth import TruthScore, score_cohort
+from ketamap.workflow.workers import default_workers, open_workers, require_memory
+
+
+def demo(
+    out: Path,
+    *,
+    animals_per_group: int = 4,
+    seed: int = 1,
+    workers: int | None = None,
+    memory_bytes: int = DEFAULT_MEMORY_BYTES,
+    resume: bool = False,
+    reporter: Reporter | None = None,
+) -> TruthScore:
+    """Make a phantom cohort, run the study on it, and compare with what was planted.
+
+    Parameters
+    ----------
+    out
+        Folder to write: ``images/``, ``truth/``, ``study.yaml`` and the study folder
+        ``run/`` with the report.
+    animals_per_group
+        Mice in each of three groups: vehicle, 30 and 100 mg/kg ketamine for 10 days.
+    seed
+        Another seed gives another cohort.
+    workers
+        Brains worked on side by side; left out: what cores and memory allow.
+    memory_bytes
+        Memory for all workers together.
+    resume
+        Go on in a folder where a demo was stopped.
+    reporter
+        Shows progress.
+
+    Raises
+    ------
+    InputError
+        If the folder is in use, or there are fewer than three animals a group.
+    """
+    show = reporter or Quiet()
+    if animals_per_group < 3:
+        msg = f"--animals-per-group must be at least 3 for statistics, got {animals_per_group}."
+        raise InputError(msg)
+    if out.is_dir() and any(out.iterdir()) and not resume:
+        msg = f"{out} is not empty. Add --resume to go on with it, or choose another --out."
+        raise InputError(msg)
+    require_memory(memory_bytes)
+    out.mkdir(parents=True, exist_ok=True)
+    plan = default_cohort(seed=seed, animals_per_group=animals_per_group)
+    settings = BrainSettings()
+    tasks = cohort_tasks(plan, out, settings)
+    workers = workers or default_workers(memory_bytes=memory_bytes, tasks=len(tasks))
+    with (
+        Ledger(out) as ledger,
+        show.stage(f"make {len(tasks)} phantom brains") as progress,
+        open_workers(workers=workers) as executor,
+    ):
+        run_tasks(tasks, ledger=ledger, executor=executor, progress=progress)
+    study_file = write_cohort_files(plan, out, settings)
+    run(
+        study_file,
+        out=out / "run",
+        resume=resume,
+        workers=workers,
+        memory_bytes=memory_bytes,
+        reporter=show,
+    )
+    study = phantom_study(plan, out, settings)
+    with show.stage("compare with the truth") as progress:
+        score = score_cohort(
+            out / "run",
+            out / "truth",
+            soma_diameter_um=settings.soma_diameter_um,
+            alpha=study.design.alpha,
+        )
+        with replacing(out / "run" / TRUTH) as temporary:
+            shutil.copyfile(out / "truth" / "effects.parquet", temporary)
+        report(out / "run")
+        progress(1, 1)
+    return score
