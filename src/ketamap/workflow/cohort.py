@@ -16,7 +16,7 @@ from ketamap.core.space import VoxelGrid, Zyx
 from ketamap.core.study import Animal, Study
 from ketamap.core.tables import PLANTED_EFFECTS, POINTS
 from ketamap.io.files import replacing_folder
-from ketamap.io.ome_zarr import create_image
+from ketamap.io.ome_zarr import block_bounds, create_image
 from ketamap.io.studies import write_study
 from ketamap.io.tables import write_table
 from ketamap.phantom import (
@@ -148,5 +148,6 @@ def _write_channel(
     path: Path, grid: VoxelGrid, paint: Callable[[Zyx[int], Zyx[int]], NDArray[np.uint16]]
 ) -> None:
     with create_image(path, grid, np.uint16) as writer:
-        for start, stop in writer.blocks():
+        for start, stop in block_bounds(grid.shape, writer.block_shape):
             writer.write(start, paint(start, stop))
+        writer.finish()

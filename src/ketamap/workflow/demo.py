@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 from ketamap.core.errors import InputError
-from ketamap.io.files import replacing
 from ketamap.phantom import BrainSettings, default_cohort
-from ketamap.workflow.analysis import TRUTH, report
 from ketamap.workflow.brain import DEFAULT_MEMORY_BYTES
 from ketamap.workflow.cohort import cohort_tasks, phantom_study, write_cohort_files
 from ketamap.workflow.engine import run_tasks
@@ -80,18 +77,15 @@ def demo(
         resume=resume,
         workers=workers,
         memory_bytes=memory_bytes,
+        truth=out / "truth" / "effects.parquet",
         reporter=show,
     )
-    study = phantom_study(plan, out, settings)
     with show.stage("compare with the truth") as progress:
         score = score_cohort(
             out / "run",
             out / "truth",
             soma_diameter_um=settings.soma_diameter_um,
-            alpha=study.design.alpha,
+            alpha=phantom_study(plan, out, settings).design.alpha,
         )
-        with replacing(out / "run" / TRUTH) as temporary:
-            shutil.copyfile(out / "truth" / "effects.parquet", temporary)
-        report(out / "run")
         progress(1, 1)
     return score

@@ -17,7 +17,7 @@ from ketamap.io.images import open_image
 from ketamap.io.manifests import read_json
 from ketamap.io.studies import animals_table, check_groups, read_study
 from ketamap.io.tables import read_table, write_table
-from ketamap.workflow.analysis import analyse_study
+from ketamap.workflow.analysis import TRUTH, analyse_study
 from ketamap.workflow.brain import DEFAULT_MEMORY_BYTES, detect, quantify, register
 from ketamap.workflow.engine import Outcome, Task, run_tasks
 from ketamap.workflow.ledger import Ledger
@@ -52,6 +52,7 @@ def run(
     scheduler: str | None = None,
     memory_bytes: int = DEFAULT_MEMORY_BYTES,
     accept_failed: bool = False,
+    truth: Path | None = None,
     reporter: Reporter | None = None,
 ) -> StudyRun:
     """Run a study: register, detect and quantify every brain, analyse, report.
@@ -73,6 +74,8 @@ def run(
         Memory for all workers together.
     accept_failed
         Go on although a brain's registration was judged a failure.
+    truth
+        Planted effects of a phantom study, to be shown beside the answer.
     reporter
         Shows progress.
 
@@ -90,9 +93,9 @@ def run(
     if scheduler is None:
         require_memory(memory_bytes)
     workers = workers or default_workers(memory_bytes=memory_bytes, tasks=len(study.animals))
-    if study_file.resolve() != (out / STUDY_FILE).resolve():
-        with replacing(out / STUDY_FILE) as temporary:
-            shutil.copyfile(study_file, temporary)
+    _copy(study_file, out / STUDY_FILE)
+    if truth is not None:
+        _copy(truth, out / TRUTH)
     tasks = [
         task
         for animal in study.animals
@@ -226,6 +229,12 @@ def _open_folder(out: Path, *, resume: bool) -> None:
         )
         raise InputError(msg)
     out.mkdir(parents=True, exist_ok=True)
+
+
+def _copy(source: Path, target: Path) -> None:
+    if source.resolve() != target.resolve():
+        with replacing(target) as temporary:
+            shutil.copyfile(source, temporary)
 
 
 def _stop_at_failures(study: Study, out: Path, *, accept_failed: bool) -> None:
