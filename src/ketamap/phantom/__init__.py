@@ -2,7 +2,6 @@
 
 from ketamap.phantom.atlas import phantom_atlas as phantom_atlas
 from ketamap.phantom.atlas import phantom_name as phantom_name
-from ketamap.phantom.brain import BrainSettings as BrainSettings
 from ketamap.phantom.brain import PhantomBrain as PhantomBrain
 from ketamap.phantom.brain import plan_brain as plan_brain
 from ketamap.phantom.cohort import DEFAULT_GROUPS as DEFAULT_GROUPS
@@ -21,6 +20,7 @@ from ketamap.phantom.cohort import planted_effects as planted_effects
 from ketamap.phantom.deformation import random_transform as random_transform
 from ketamap.phantom.density import base_densities as base_densities
 from ketamap.phantom.density import own_volumes_mm3 as own_volumes_mm3
+from ketamap.phantom.imaging import BrainSettings as BrainSettings
 
 __all__ = [
     "DEFAULT_GROUPS",

@@ -22,7 +22,7 @@ LARGEST_NORMAL = _BYTE_SUM_MEAN / _BYTE_SUM_SD
 
 
 @njit(nogil=True, cache=True, inline="always")
-def hash64(key: int) -> int:
+def hash64(key: np.uint64) -> np.uint64:
     """Scramble a 64-bit number: the finaliser of SplitMix64.
 
     References
@@ -37,7 +37,7 @@ def hash64(key: int) -> int:
 
 
 @njit(nogil=True, cache=True, inline="always")
-def keyed_hash(seed: int, index: int) -> int:
+def keyed_hash(seed: int, index: int) -> np.uint64:
     """Hash a place with a seed; different seeds give unrelated sequences.
 
     Parameters
@@ -51,7 +51,7 @@ def keyed_hash(seed: int, index: int) -> int:
 
 
 @njit(nogil=True, cache=True, inline="always")
-def normal_from_hash(h: int) -> float:
+def normal_from_hash(h: np.uint64) -> np.float32:
     """Turn 64 random bits into one approximately standard normal number.
 
     The sum of the eight bytes, centred and scaled: mean 0, variance 1, excess kurtosis

@@ -13,12 +13,13 @@ from __future__ import annotations
 import csv
 from dataclasses import dataclass
 from importlib.resources import files
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from ketamap.core.space import Zyx
+from ketamap.core.space import FloatArray, Zyx
 
 CCF_BOX_UM: Zyx[float] = (13200.0, 8000.0, 11400.0)
 """Size of the Allen CCFv3 volume along (ap, dv, ml), um (Wang et al. 2020)."""
@@ -37,31 +38,32 @@ class Pieces:
     region_ids: NDArray[np.int64]
     """Allen id of the region each piece is part of, shape ``(n,)``."""
 
-    volumes_mm3: NDArray[np.float64]
+    volumes_mm3: FloatArray
     """Shape ``(n,)``."""
 
-    centres_um: NDArray[np.float64]
+    centres_um: FloatArray
     """Centroids (ap, dv, ml), shape ``(n, 3)``."""
 
-    covariances_um2: NDArray[np.float64]
+    covariances_um2: FloatArray
     """Shape ``(n, 3, 3)``, axes (ap, dv, ml)."""
 
-    intensities: NDArray[np.float64]
+    intensities: FloatArray
     """Mean template intensity, arbitrary units, shape ``(n,)``."""
 
     @property
-    def log_weights(self) -> NDArray[np.float64]:
+    def log_weights(self) -> FloatArray:
         """The part of the score that does not depend on place, shape ``(n,)``."""
-        return np.log(self.volumes_mm3) - 0.5 * np.linalg.slogdet(self.covariances_um2)[1]
+        log_det = np.linalg.slogdet(self.covariances_um2)[1]
+        return np.asarray(np.log(self.volumes_mm3) - 0.5 * log_det)
 
-    def m2_limits(self, threshold: float) -> NDArray[np.float64]:
+    def m2_limits(self, threshold: float) -> FloatArray:
         """Largest m2 at which a piece can still win a voxel of the brain, shape ``(n,)``.
 
         Some piece has m2 <= threshold there and a weight of at least the least one, so a
         winner's m2 is at most threshold + 2 (its weight - the least weight).
         """
         weights = self.log_weights
-        return threshold + 2.0 * (weights - weights.min())
+        return np.asarray(threshold + 2.0 * (weights - weights.min()))
 
 
 def load_pieces() -> Pieces:
@@ -69,7 +71,7 @@ def load_pieces() -> Pieces:
     text = files("ketamap.phantom").joinpath("region_pieces.csv").read_text(encoding="utf-8")
     rows = list(csv.DictReader(text.splitlines()))
 
-    def columns(*names: str) -> NDArray[np.float64]:
+    def columns(*names: str) -> FloatArray:
         return np.array([[float(row[n]) for n in names] for row in rows])
 
     upper = columns("cov_apap", "cov_apdv", "cov_apml", "cov_dvdv", "cov_dvml", "cov_mlml")
@@ -111,32 +113,39 @@ def draw_half(
     labels = np.full(shape, -1, dtype=np.int16)
     least = np.full(shape, np.inf, dtype=np.float32)
     start_um = np.array([0.0, 0.0, ml_start_um]) + 0.5 * resolution_um
-    _draw(
-        labels,
-        least,
-        (pieces.centres_um - start_um) / resolution_um,
-        np.linalg.inv(pieces.covariances_um2) * resolution_um**2,
-        pieces.covariances_um2 / resolution_um**2,
-        pieces.log_weights,
-        pieces.m2_limits(threshold),
-        threshold,
+    mixture = _Mixture(
+        centres=(pieces.centres_um - start_um) / resolution_um,
+        precisions=np.asarray(np.linalg.inv(pieces.covariances_um2), np.float64) * resolution_um**2,
+        covariances=pieces.covariances_um2 / resolution_um**2,
+        weights=pieces.log_weights,
+        limits=pieces.m2_limits(threshold),
     )
+    _draw(labels, least, mixture, threshold)
     return labels, least
 
 
+class _Mixture(NamedTuple):
+    """The pieces in voxel units, as the kernel wants them."""
+
+    centres: FloatArray
+    precisions: FloatArray
+    covariances: FloatArray
+    weights: FloatArray
+    limits: FloatArray
+
+
 @njit(nogil=True, cache=True)
-def _draw(labels, least, centres, precisions, covariances, weights, limits, threshold):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, PLR0913
-    """Draw plane by plane (little memory); centres and covariances in voxels."""
+def _draw(
+    labels: NDArray[np.int16], least: NDArray[np.float32], mixture: _Mixture, threshold: float
+) -> None:
+    """Draw plane by plane (little memory)."""
     _, ny, nx = labels.shape
     for z in range(labels.shape[0]):
         best = np.full((ny, nx), -np.inf)
-        for k in range(len(weights)):
-            dz = z - centres[k, 0]
-            if dz * dz <= limits[k] * covariances[k, 0, 0]:
-                _draw_plane(
-                    labels[z], least[z], best, k, dz, centres, precisions, covariances,
-                    weights, limits,
-                )  # fmt: skip
+        for k in range(len(mixture.weights)):
+            dz = z - mixture.centres[k, 0]
+            if dz * dz <= mixture.limits[k] * mixture.covariances[k, 0, 0]:
+                _draw_plane(labels[z], least[z], best, mixture, k, dz)
         for y in range(ny):
             for x in range(nx):
                 if least[z, y, x] > threshold:
@@ -144,40 +153,36 @@ def _draw(labels, least, centres, precisions, covariances, weights, limits, thre
 
 
 @njit(nogil=True, cache=True)
-def _draw_plane(  # type: ignore[no-untyped-def]  # noqa: ANN202, PLR0913
-    labels,
-    least,
-    best,
-    k,
-    dz,
-    centres,
-    precisions,
-    covariances,
-    weights,
-    limits,  # noqa: ANN001
-):
+def _draw_plane(
+    labels: NDArray[np.int16],
+    least: NDArray[np.float32],
+    best: FloatArray,
+    mixture: _Mixture,
+    k: int,
+    dz: float,
+) -> None:
     """Draw the ellipse in which piece ``k`` meets one plane, row by row."""
     ny, nx = labels.shape
-    p = precisions[k]
-    reach = np.sqrt(limits[k] * covariances[k, 1, 1])
-    first = max(0, int(np.ceil(centres[k, 1] - reach)))
-    last = min(ny - 1, int(np.floor(centres[k, 1] + reach)))
+    centre, limit, p = mixture.centres[k], mixture.limits[k], mixture.precisions[k]
+    reach = np.sqrt(limit * mixture.covariances[k, 1, 1])
+    first = max(0, int(np.ceil(centre[1] - reach)))
+    last = min(ny - 1, int(np.floor(centre[1] + reach)))
     for y in range(first, last + 1):
-        dy = y - centres[k, 1]
+        dy = y - centre[1]
         # m2 = a dx^2 + 2 b dx + c along the row
         a = p[2, 2]
         b = p[0, 2] * dz + p[1, 2] * dy
         c = p[0, 0] * dz * dz + 2.0 * p[0, 1] * dz * dy + p[1, 1] * dy * dy
-        inside = b * b - a * (c - limits[k])
+        inside = b * b - a * (c - limit)
         if inside < 0.0:
             continue
         root = np.sqrt(inside)
-        left = max(0, int(np.ceil(centres[k, 2] + (-b - root) / a)))
-        right = min(nx - 1, int(np.floor(centres[k, 2] + (-b + root) / a)))
+        left = max(0, int(np.ceil(centre[2] + (-b - root) / a)))
+        right = min(nx - 1, int(np.floor(centre[2] + (-b + root) / a)))
         for x in range(left, right + 1):
-            dx = x - centres[k, 2]
+            dx = x - centre[2]
             m2 = (a * dx + 2.0 * b) * dx + c
-            score = weights[k] - 0.5 * m2
+            score = mixture.weights[k] - 0.5 * m2
             if score > best[y, x]:
                 best[y, x] = score
                 labels[y, x] = k

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from numba import njit
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from ketamap.core.atlas import Atlas
 from ketamap.core.errors import InputError
-from ketamap.core.space import FloatArray, VoxelGrid
+from ketamap.core.space import FloatArray, VoxelGrid, Zyx
 from ketamap.core.transform import Transform
 
 MOST_CELLS_PER_CUBE = 0.5
@@ -119,6 +120,10 @@ def _units_at(atlas: Atlas, atlas_um: FloatArray) -> NDArray[np.int64]:
     return np.where(rows >= 0, 2 * rows + side, -1)
 
 
+_Shelves: TypeAlias = tuple[NDArray[np.int32], NDArray[np.int32], FloatArray]
+"""First cell of each box, next cell in the same box (-1: none), position of each cell."""
+
+
 class _Room:
     """Cells planted so far, in boxes as wide as the minimum distance."""
 
@@ -146,7 +151,16 @@ class _Room:
 
 
 @njit(nogil=True, cache=True)
-def _accept(taken, places, units, need, distance, room, n):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+def _accept(
+    taken: NDArray[np.bool_],
+    places: FloatArray,
+    units: NDArray[np.int64],
+    need: NDArray[np.int64],
+    distance: float,
+    room: _Shelves,
+    n: int,
+) -> int:
+    """Go through candidates in order, keep those needed and free; return the cells kept so far."""
     heads, following, kept = room
     for c in range(len(places)):
         if need[units[c]] <= 0:
@@ -156,7 +170,7 @@ def _accept(taken, places, units, need, distance, room, n):  # type: ignore[no-u
             int(places[c, 1] / distance),
             int(places[c, 2] / distance),
         )
-        if _is_free(places[c], box, distance, heads, following, kept):
+        if _is_free(places[c], box, distance, room):
             kept[n] = places[c]
             following[n] = heads[box]
             heads[box] = n
@@ -167,7 +181,9 @@ def _accept(taken, places, units, need, distance, room, n):  # type: ignore[no-u
 
 
 @njit(nogil=True, cache=True)
-def _is_free(place, box, distance, heads, following, kept):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+def _is_free(place: FloatArray, box: Zyx[int], distance: float, room: _Shelves) -> bool:
+    """Whether no cell in this box and its 26 neighbours is closer than the distance."""
+    heads, following, kept = room
     for z in range(max(box[0] - 1, 0), min(box[0] + 2, heads.shape[0])):
         for y in range(max(box[1] - 1, 0), min(box[1] + 2, heads.shape[1])):
             for x in range(max(box[2] - 1, 0), min(box[2] + 2, heads.shape[2])):

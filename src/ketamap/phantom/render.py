@@ -47,11 +47,11 @@ class Channel(NamedTuple):
 class Somata(NamedTuple):
     """Cells in voxel units, sorted along z."""
 
-    index: NDArray[np.float64]
+    places: FloatArray
     """Fractional voxel index, shape ``(n, 3)``, ascending along z."""
     peaks: NDArray[np.float32]
     """Brightness at the centre, counts, shape ``(n,)``."""
-    sigma: NDArray[np.float64]
+    sigma: FloatArray
     """Standard deviation of the profile along each axis, voxels, ``(3,)``."""
 
 
@@ -69,10 +69,10 @@ def paint_block(
     reach = SOMA_REACH * somata.sigma[0] + 1.0
     for z in range(start[0], stop[0], _SLAB_PLANES):
         top = min(z + _SLAB_PLANES, stop[0])
-        first, last = np.searchsorted(somata.index[:, 0], (z - reach, top + reach))
-        near = Somata(somata.index[first:last], somata.peaks[first:last], somata.sigma)
+        first, last = np.searchsorted(somata.places[:, 0], (z - reach, top + reach))
+        near = Somata(somata.places[first:last], somata.peaks[first:last], somata.sigma)
         light = np.zeros((top - z, *out.shape[1:]), dtype=np.float32)
-        _add_somata(light, near.index, near.peaks, near.sigma, (z, start[1], start[2]))
+        _add_somata(light, near.places, near.peaks, near.sigma, (z, start[1], start[2]))
         _finish(out[z - start[0] : top - start[0]], light, channel, (z, start[1], start[2]))
     return out
 
@@ -80,27 +80,27 @@ def paint_block(
 @njit(nogil=True, cache=True)
 def _add_somata(
     light: NDArray[np.float32],
-    index: NDArray[np.float64],
+    places: FloatArray,
     peaks: NDArray[np.float32],
-    sigma: NDArray[np.float64],
+    sigma: FloatArray,
     start: Zyx[int],
 ) -> None:
     """Add Gaussian profiles, one cell after the other in the order given."""
     nz, ny, nx = light.shape
     for c in range(len(peaks)):
         # the support depends on the cell alone, never on the block
-        z0, z1 = _support(index[c, 0], sigma[0], start[0], nz)
-        y0, y1 = _support(index[c, 1], sigma[1], start[1], ny)
-        x0, x1 = _support(index[c, 2], sigma[2], start[2], nx)
+        z0, z1 = _support(places[c, 0], sigma[0], start[0], nz)
+        y0, y1 = _support(places[c, 1], sigma[1], start[1], ny)
+        x0, x1 = _support(places[c, 2], sigma[2], start[2], nx)
         if z0 >= z1 or y0 >= y1 or x0 >= x1:
             continue
         weights = np.empty(x1 - x0, dtype=np.float32)
         for x in range(x0, x1):
-            weights[x - x0] = _profile(x + start[2] - index[c, 2], sigma[2])
+            weights[x - x0] = _profile(x + start[2] - places[c, 2], sigma[2])
         for z in range(z0, z1):
-            wz = peaks[c] * _profile(z + start[0] - index[c, 0], sigma[0])
+            wz = peaks[c] * _profile(z + start[0] - places[c, 0], sigma[0])
             for y in range(y0, y1):
-                wzy = wz * _profile(y + start[1] - index[c, 1], sigma[1])
+                wzy = wz * _profile(y + start[1] - places[c, 1], sigma[1])
                 for x in range(x0, x1):
                     light[z, y, x] += wzy * weights[x - x0]
 
@@ -113,7 +113,7 @@ def _support(centre: float, sigma: float, start: int, n: int) -> tuple[int, int]
 
 
 @njit(nogil=True, cache=True, inline="always")
-def _profile(distance: float, sigma: float) -> float:
+def _profile(distance: float, sigma: float) -> np.float32:
     return np.float32(np.exp(-0.5 * (distance / sigma) ** 2))
 
 
@@ -154,4 +154,5 @@ def _tissue_row(tissue: NDArray[np.float32], z: float, y: float) -> NDArray[np.f
     one = np.float32(1.0)
     front = tissue[k, j] * (one - fy) + tissue[k, j + 1] * fy
     back = tissue[k + 1, j] * (one - fy) + tissue[k + 1, j + 1] * fy
-    return front * (one - fz) + back * fz
+    row: NDArray[np.float32] = front * (one - fz) + back * fz
+    return row

@@ -70,7 +70,13 @@ def smooth(image: NDArray[np.float32], resolution_um: float) -> NDArray[np.float
 
 
 @njit(nogil=True, cache=True)
-def _paint(image, labels, least, intensities, resolution_um):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+def _paint(
+    image: NDArray[np.float32],
+    labels: NDArray[np.int16],
+    least: NDArray[np.float32],
+    intensities: NDArray[np.float32],
+    resolution_um: float,
+) -> None:
     nz, ny, nx = labels.shape
     for z in range(nz):
         for y in range(ny):

@@ -22,7 +22,7 @@ NO_UNIT = -1
 
 
 def unit_volume(atlas: Atlas) -> NDArray[np.int16]:
-    """Number each structure and side: ``2 * row + side``, `NO_UNIT` outside the brain.
+    """Give each structure and side a number: ``2 * row + side``, `NO_UNIT` outside the brain.
 
     Returns
     -------
@@ -43,7 +43,7 @@ def unit_volume(atlas: Atlas) -> NDArray[np.int16]:
 def volumes_mm3(units: NDArray[np.int16], grid: VoxelGrid, n_structures: int) -> FloatArray:
     """Sum the volume of each structure itself, left and right, shape ``(n_structures, 2)``."""
     counts = np.bincount(units[units >= 0], minlength=2 * n_structures)
-    return counts.reshape(n_structures, 2) * grid.voxel_volume_mm3
+    return np.asarray(counts.reshape(n_structures, 2) * grid.voxel_volume_mm3, dtype=np.float64)
 
 
 def carry_labels(
@@ -76,7 +76,7 @@ def _atlas_index_knots(
     index = np.stack(np.meshgrid(*(np.arange(n) for n in shape), indexing="ij"), axis=-1)
     points_um = sample.to_um(index.reshape(-1, 3) * step)
     atlas_index = atlas_grid.to_index(transform.to_atlas(points_um))
-    return atlas_index.reshape(*shape, 3).astype(np.float32), 1.0 / step
+    return atlas_index.reshape(*shape, 3).astype(np.float32), np.asarray(1.0 / step)
 
 
 @njit(nogil=True, cache=True)
@@ -87,7 +87,8 @@ def _row_knots(knots: NDArray[np.float32], z: float, y: float) -> NDArray[np.flo
     one = np.float32(1.0)
     front = knots[k, j] * (one - fy) + knots[k, j + 1] * fy
     back = knots[k + 1, j] * (one - fy) + knots[k + 1, j + 1] * fy
-    return front * (one - fz) + back * fz
+    row: NDArray[np.float32] = front * (one - fz) + back * fz
+    return row
 
 
 @njit(nogil=True, cache=True)
@@ -145,4 +146,5 @@ def _trilinear(image: NDArray[np.float32], z: float, y: float, x: float) -> floa
     c = image[k + 1, j, i] + (image[k + 1, j, i + 1] - image[k + 1, j, i]) * fx
     d = image[k + 1, j + 1, i] + (image[k + 1, j + 1, i + 1] - image[k + 1, j + 1, i]) * fx
     low = a + (b - a) * fy
-    return low + (c + (d - c) * fy - low) * fz
+    value: float = low + (c + (d - c) * fy - low) * fz
+    return value
