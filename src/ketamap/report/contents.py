@@ -1,0 +1,138 @@
+"""What a report shows: everything it needs, as plain frames and arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ketamap.core.atlas import Atlas
+from ketamap.core.errors import TableError
+from ketamap.core.registration import RegistrationQuality
+from ketamap.core.tables import EFFECTS
+
+Overlay: TypeAlias = tuple[str, NDArray[np.uint8], NDArray[np.bool_]]
+"""Name of a plane, its grey image (2D) and where region boundaries lie (same shape)."""
+
+VALUE_COLUMNS = ("animal", "region_id", "measure")
+"""Columns a non-empty `StudyReport.values` must have."""
+
+FACTOR_COLUMNS = ("animal", "factor_log2")
+"""Columns a non-empty `StudyReport.animal_factors` must have."""
+
+TRUTH_COLUMNS = ("region_id", "contrast", "planted_log2")
+"""Columns `StudyReport.truth` must have."""
+
+
+@dataclass(frozen=True, eq=False, slots=True, kw_only=True)
+class BrainQuality:
+    """How well one brain went through the steps before the statistics."""
+
+    animal: str
+    """Identifier."""
+
+    quality: RegistrationQuality | None = None
+    """Figures of its registration, if it was registered here."""
+
+    overlays: tuple[Overlay, ...] = ()
+    """Planes of the brain in atlas space with the atlas boundaries, usually three."""
+
+    balance: Mapping[str, int] = field(default_factory=dict)
+    """Cells: ``detected``, ``in_regions``, ``outside_brain``, ``outside_atlas``."""
+
+    n_cells: int | None = None
+    """Detected cells."""
+
+    volume_mm3: float | None = None
+    """Volume of the brain in its own space, mm3."""
+
+    seconds: float | None = None
+    """Time this brain took, seconds."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class StudyReport:
+    """All that a report of a study shows; whatever is left out, its section says so.
+
+    Raises
+    ------
+    TableError
+        If a frame that is there lacks a column it must have.
+    """
+
+    title: str
+    """Name of the study."""
+
+    effects: pd.DataFrame
+    """Columns of `ketamap.core.tables.EFFECTS`."""
+
+    animals: pd.DataFrame
+    """One row per animal: ``animal``, ``group`` and any others (drug, dose, days, sex)."""
+
+    values: pd.DataFrame = field(default_factory=pd.DataFrame)
+    """One row per animal x region x measure: ``animal, region_id, acronym, measure, count,
+    volume_mm3, density_per_mm3, log2_density, log2_relative``."""
+
+    animal_factors: pd.DataFrame = field(default_factory=pd.DataFrame)
+    """Brain-wide level of each animal: ``animal, factor_log2, group``."""
+
+    note: str = ""
+    """Something readers must know first, for instance that the brains are made up."""
+
+    design_text: tuple[str, ...] = ()
+    """What was compared and how, one sentence per line."""
+
+    partition: str = ""
+    """Into which regions the brain was divided, in words."""
+
+    warnings: tuple[str, ...] = ()
+    """What the steps before found suspicious, one sentence each."""
+
+    alpha: float = 0.05
+    """False discovery rate at which a region is called different."""
+
+    atlas: Atlas | None = None
+    """For names and maps."""
+
+    brains: tuple[BrainQuality, ...] = ()
+    """Quality of each brain."""
+
+    truth: pd.DataFrame | None = None
+    """Planted effects: ``region_id, acronym, contrast, planted_log2``, zeros included.
+    Regions that are not in it are left out of the comparison with the truth."""
+
+    methods: str = ""
+    """Text to print as the methods paragraph; left empty, it is written from the inputs."""
+
+    versions: Mapping[str, str] = field(default_factory=dict)
+    """Package to version."""
+
+    settings: Mapping[str, object] = field(default_factory=dict)
+    """Setting to value; mappings may be nested."""
+
+    image_notes: tuple[str, ...] = ()
+    """Remarks on the images, one sentence each."""
+
+    def __post_init__(self) -> None:
+        _need(self.effects, tuple(c.name for c in EFFECTS.columns), "effects", when_empty=True)
+        _need(self.animals, ("animal",), "animals", when_empty=True)
+        _need(self.values, VALUE_COLUMNS, "values", when_empty=False)
+        _need(self.animal_factors, FACTOR_COLUMNS, "animal factors", when_empty=False)
+        if self.truth is not None:
+            _need(self.truth, TRUTH_COLUMNS, "truth", when_empty=True)
+
+
+def _need(frame: pd.DataFrame, columns: tuple[str, ...], what: str, *, when_empty: bool) -> None:
+    if frame.empty and not when_empty:
+        return
+    missing = [name for name in columns if name not in frame.columns]
+    if missing:
+        msg = (
+            f"The {what} table of the report lacks {', '.join(missing)}; "
+            f"it has {', '.join(map(str, frame.columns)) or 'no columns'}."
+        )
+        raise TableError(msg)

@@ -1,0 +1,97 @@
+"""Animals and their groups, and each animal's value in each region."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ketamap.report.contents import StudyReport
+
+UNGROUPED = "all animals"
+"""Group of animals of which none is stated."""
+
+VALUES_SHOWN = {"relative": "log2_relative", "absolute": "log2_density"}
+"""Column of the values table behind each estimand."""
+
+
+@dataclass(frozen=True, eq=False, slots=True, kw_only=True)
+class Groups:
+    """Which animals belong together."""
+
+    of_animal: dict[str, str]
+    """Group of each animal, in the order of the animals table."""
+
+    names: tuple[str, ...]
+    """Groups by days and dose where these are known, otherwise by appearance."""
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Animals per group."""
+        return {g: sum(mine == g for mine in self.of_animal.values()) for g in self.names}
+
+    def members(self, group: str) -> list[str]:
+        """Animals of a group."""
+        return [animal for animal, mine in self.of_animal.items() if mine == group]
+
+
+def groups_of(report: StudyReport) -> Groups:
+    """Find the groups, from the animals table or else from the animal factors."""
+    animals = report.animals
+    if "group" in animals.columns:
+        pairs = zip(animals["animal"].astype(str), animals["group"].astype(str), strict=True)
+    elif "group" in report.animal_factors.columns:
+        factors = report.animal_factors
+        pairs = zip(factors["animal"].astype(str), factors["group"].astype(str), strict=True)
+    else:
+        pairs = ((str(animal), UNGROUPED) for animal in animals["animal"])
+    of_animal = dict(pairs)
+    names = tuple(dict.fromkeys(of_animal.values()))
+    return Groups(of_animal=of_animal, names=_by_dose(names, animals))
+
+
+def wide_values(report: StudyReport, measure: str, column: str, groups: Groups) -> pd.DataFrame:
+    """Arrange one column of the values table as region x animal, NaN where missing."""
+    values = report.values
+    if values.empty or column not in values.columns:
+        return pd.DataFrame(columns=list(groups.of_animal), dtype=float)
+    mine = values[values["measure"] == measure]
+    wide = mine.pivot_table(index="region_id", columns="animal", values=column, aggfunc="first")
+    wide.columns = wide.columns.astype(str)
+    return wide.reindex(columns=list(groups.of_animal)).astype(float)
+
+
+def counts_per_group(wide: pd.DataFrame, groups: Groups) -> pd.DataFrame:
+    """Count the animals with a value, region x group."""
+    there = wide.notna()
+    counts = {g: there[groups.members(g)].sum(axis=1).to_numpy() for g in groups.names}
+    return pd.DataFrame(counts, index=wide.index).astype(int)
+
+
+def plain_numbers(values: Any, digits: int = 4) -> list[float | None]:
+    """Round to JSON numbers, None where there is none."""
+    array = np.asarray(values, dtype=float)
+    return [round(float(v), digits) if np.isfinite(v) else None for v in array]
+
+
+def spread(count: int, width: float = 0.5) -> list[float]:
+    """Places side by side around 0, so that dots of one group do not hide each other."""
+    if count < 2:
+        return [0.0] * count
+    reach = 0.5 * width * min(1.0, count / 6)
+    return [round(float(x), 4) for x in np.linspace(-reach, reach, count)]
+
+
+def _by_dose(names: tuple[str, ...], animals: pd.DataFrame) -> tuple[str, ...]:
+    dose = next((c for c in ("dose_mg_per_kg", "dose") if c in animals.columns), None)
+    if dose is None or "group" not in animals.columns:
+        return names
+    keys = pd.DataFrame({"group": animals["group"].astype(str)})
+    keys["days"] = pd.to_numeric(animals["days"], errors="coerce") if "days" in animals else 0.0
+    keys["dose"] = pd.to_numeric(animals[dose], errors="coerce")
+    if keys["dose"].isna().all():
+        return names
+    first = keys.groupby("group", sort=False)[["days", "dose"]].min()
+    return tuple(first.sort_values(["days", "dose"], kind="stable", na_position="last").index)

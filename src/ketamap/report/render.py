@@ -1,0 +1,184 @@
+"""Put the page together."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from importlib.resources import files
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from ketamap.report import palette
+from ketamap.report.axes import Figure
+from ketamap.report.brain_maps import colour_limit, draw_brain, fill_slices
+from ketamap.report.comparisons import Comparison, comparisons_of
+from ketamap.report.contents import StudyReport
+from ketamap.report.effect_rows import effect_rows, effects_csv, regions_payload
+from ketamap.report.groups import VALUES_SHOWN, Groups, groups_of, wide_values
+from ketamap.report.headline import finding_of
+from ketamap.report.methods import methods_paragraphs
+from ketamap.report.quality import balance_rows, brain_cards
+from ketamap.report.region_figures import animal_multiples, forest, volcano
+from ketamap.report.shift_figures import factor_dots, shift_forest
+from ketamap.report.truth import truth_checks
+from ketamap.report.words import estimate, fold, listing, number, plural, probability, signed
+
+SECTIONS = {
+    "headline": "In short",
+    "shift": "Brain-wide shift",
+    "regions": "Ranked regions",
+    "volcano": "All regions at a glance",
+    "maps": "Brain maps",
+    "table": "All effects",
+    "quality": "Quality, brain by brain",
+    "warnings": "Warnings",
+    "truth": "Truth beside the answer",
+    "methods": "Methods",
+    "versions": "Versions and settings",
+}
+"""Anchor to title, in the order of the page; ``truth`` only where there is one."""
+
+
+def render_report(report: StudyReport) -> str:
+    """Return the page: HTML that opens from disk and asks the network for nothing.
+
+    Equal inputs give equal text: there is no date and nothing random in it.
+
+    Parameters
+    ----------
+    report
+        What to show; parts that are missing are named as missing.
+
+    Returns
+    -------
+    str
+        One HTML document with its styles, scripts and pictures inside.
+    """
+    groups = groups_of(report)
+    comparisons = comparisons_of(report)
+    checks = truth_checks(report.truth, comparisons)
+    figures = _figures(report, comparisons, groups)
+    figures |= {f"truth-{check.key}": check.figure for check in checks}
+    context = {
+        "report": report,
+        "groups": groups,
+        "sections": {k: v for k, v in SECTIONS.items() if k != "truth" or report.truth is not None},
+        "comparisons": comparisons,
+        "findings": [finding_of(c, report.alpha) for c in comparisons],
+        "figures": figures,
+        "brain": _maps(report, comparisons),
+        "rows": effect_rows(report, comparisons, groups),
+        "cards": brain_cards(report.brains, groups),
+        "balance": balance_rows(report.brains, groups),
+        "checks": checks,
+        "methods": methods_paragraphs(report, comparisons, groups),
+        "settings": flat_settings(report.settings),
+        "animal_columns": [str(c) for c in report.animals.columns],
+        "animal_rows": _animal_rows(report.animals),
+        "figures_json": script_json(figures),
+        "payload_json": script_json(regions_payload(report, comparisons, groups)),
+        "csv_json": script_json(effects_csv(report.effects)),
+    }
+    return _environment().get_template("report.html").render(context)
+
+
+def script_json(value: Any) -> Markup:
+    """Write JSON that cannot end the script element it stands in."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    for sign, code in (("<", "\\u003c"), (">", "\\u003e"), ("&", "\\u0026")):
+        text = text.replace(sign, code)
+    return Markup(text.replace("\u2028", "\\u2028").replace("\u2029", "\\u2029"))  # noqa: S704
+
+
+def flat_settings(settings: Mapping[str, object], prefix: str = "") -> list[tuple[str, str]]:
+    """Write nested settings as ``outer.inner`` and its value."""
+    rows: list[tuple[str, str]] = []
+    for key, value in settings.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, Mapping):
+            rows += flat_settings(value, f"{name}.")
+        else:
+            rows.append((name, _plain(value)))
+    return rows
+
+
+def _figures(
+    report: StudyReport, comparisons: tuple[Comparison, ...], groups: Groups
+) -> dict[str, Figure]:
+    made: dict[str, Figure | None] = {
+        "shift": shift_forest(comparisons),
+        "factors": factor_dots(report.animal_factors, groups),
+    }
+    for c in comparisons:
+        made[f"forest-{c.key}"] = forest(c)
+        made[f"volcano-{c.key}"] = volcano(c)
+        relative = wide_values(report, c.measure, VALUES_SHOWN["relative"], groups)
+        made[f"animals-{c.key}"] = animal_multiples(c, relative, groups)
+    return {name: figure for name, figure in made.items() if figure is not None}
+
+
+def _maps(report: StudyReport, comparisons: tuple[Comparison, ...]) -> dict[str, Any] | None:
+    if report.atlas is None or not comparisons:
+        return None
+    ids = sorted({int(i) for c in comparisons for i in c.regions["region_id"]})
+    called = [int(i) for c in comparisons for i in c.called("relative")["region_id"]]
+    drawing = draw_brain(report.atlas, ids, called)
+    if drawing is None:
+        return None
+    limit = colour_limit(comparisons)
+    tree = report.atlas.structures
+    return {
+        "drawing": drawing,
+        "limit": limit,
+        "ramp": [palette.effect_fill(limit * k / 10, limit) for k in range(-10, 11) if k],
+        "filled": {c.key: fill_slices(drawing, c, limit) for c in comparisons},
+        "hidden": [tree.acronym_of(i) for i in drawing.hidden if i in tree],
+    }
+
+
+def _animal_rows(animals: pd.DataFrame) -> list[list[str]]:
+    return [[_plain(v) for v in row] for row in animals.itertuples(index=False, name=None)]
+
+
+def _plain(value: Any) -> str:
+    if value is None or (isinstance(value, float) and value != value):
+        return ""
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, list | tuple):
+        return ", ".join(_plain(v) for v in value)
+    return str(value)
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("ketamap.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["zip"] = zip
+    templates = files("ketamap.report") / "templates"
+    environment.globals.update(
+        palette=palette,
+        group_colours=palette.group_colours,
+        plural=plural,
+        number=number,
+        listing=listing,
+        signed=signed,
+        estimate=estimate,
+        fold=fold,
+        probability=probability,
+        script=Markup((templates / "report.js").read_text(encoding="utf-8")),  # noqa: S704
+        plotly=Markup(_plotly_js()),  # noqa: S704
+    )
+    return environment
+
+
+def _plotly_js() -> str:
+    """Return the plotting library's own file, as it comes with the Python package."""
+    return (files("plotly") / "package_data" / "plotly.min.js").read_text(encoding="utf-8")
