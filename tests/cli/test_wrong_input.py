@@ -1,0 +1,228 @@
+"""ketamap.cli.main: wrong input gives one clear line, exit code 1, and nothing half-written."""
+
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+import tifffile
+import yaml
+
+from ketamap.cli.main import main
+
+
+@pytest.fixture
+def ketamap(monkeypatch, capsys):
+    """Run the command line in this process; gives exit code and what was printed."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["ketamap", *map(str, arguments)])
+        code = 0
+        try:
+            main()
+        except SystemExit as stop:
+            code = stop.code or 0
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
+
+    return run
+
+
+@pytest.fixture
+def stack(tmp_path):
+    """Write an array as a TIFF stack without metadata."""
+
+    def write(array, name="image.tif", **options):
+        path = tmp_path / name
+        tifffile.imwrite(path, array, **options)
+        return path
+
+    return write
+
+
+def noise(shape=(20, 30, 30)):
+    return np.random.default_rng(0).poisson(100, shape).astype(np.uint16)
+
+
+def refused(result, *words):
+    """One line that begins with Error: and names what it must; no traceback."""
+    code, _, err = result
+    assert code == 1
+    lines = [line for line in err.splitlines() if line and not line.endswith(" ...")]
+    assert len(lines) == 1, err
+    assert lines[0].startswith("Error: ")
+    for word in words:
+        assert word.lower() in lines[0].lower(), lines[0]
+
+
+def detect(ketamap, tmp_path, image, voxel_um="5,2,2", *more):
+    out = tmp_path / "cells.parquet"
+    before = set(tmp_path.iterdir())
+    result = ketamap("detect", image, "--voxel-um", voxel_um, "--out", out, *more)
+    assert set(tmp_path.iterdir()) - before <= ({out} if result[0] == 0 else set())
+    return result
+
+
+def test_a_missing_file(ketamap, tmp_path):
+    refused(detect(ketamap, tmp_path, tmp_path / "nowhere.tif"), "nowhere.tif")
+
+
+def test_an_empty_folder(ketamap, tmp_path):
+    (tmp_path / "planes").mkdir()
+    refused(detect(ketamap, tmp_path, tmp_path / "planes"), "planes")
+
+
+def test_a_2d_image(ketamap, tmp_path, stack):
+    refused(detect(ketamap, tmp_path, stack(noise((30, 40)))), "image.tif")
+
+
+def test_a_colour_image(ketamap, tmp_path, stack):
+    image = stack(np.zeros((5, 30, 40, 3), np.uint8), photometric="rgb")
+    refused(detect(ketamap, tmp_path, image), "colour")
+
+
+def test_a_volume_with_nan(ketamap, tmp_path, stack):
+    volume = noise().astype(np.float32)
+    volume[3, 4, 5] = np.nan
+    refused(detect(ketamap, tmp_path, stack(volume)), "nan")
+
+
+@pytest.mark.parametrize("voxel_um", ["0,2,2", "5,-2,2", "5,2", "a,b,c", "nan,2,2", ""])
+def test_an_impossible_spacing(ketamap, tmp_path, stack, voxel_um):
+    refused(detect(ketamap, tmp_path, stack(noise()), voxel_um), "--voxel-um")
+
+
+def test_no_spacing_at_all(ketamap, tmp_path, stack):
+    result = ketamap("detect", stack(noise()), "--out", tmp_path / "cells.parquet")
+    refused(result, "--voxel-um")
+
+
+@pytest.mark.parametrize("diameter", ["0", "-3", "100000"])
+def test_an_impossible_soma(ketamap, tmp_path, stack, diameter):
+    result = detect(ketamap, tmp_path, stack(noise()), "5,2,2", "--soma-diameter-um", diameter)
+    refused(result, "soma_diameter_um")
+
+
+@pytest.mark.parametrize("size", ["4 apples", "1KB"])
+def test_memory_that_is_no_size_or_too_small(ketamap, tmp_path, stack, size):
+    refused(detect(ketamap, tmp_path, stack(noise()), "5,2,2", "--memory", size), "memory")
+
+
+def test_a_table_of_unknown_kind(ketamap, tmp_path, stack):
+    result = ketamap(
+        "detect", stack(noise()), "--voxel-um", "5,2,2", "--out", tmp_path / "cells.xlsx"
+    )
+    refused(result, "cells.xlsx", "parquet")
+
+
+@pytest.mark.parametrize("letters", ["xyz", "aps", "as", "ASR"])
+def test_wrong_orientation_letters(ketamap, tmp_path, stack, letters):
+    result = ketamap(
+        "register", stack(noise()), "--voxel-um", "100", "--orientation", letters,
+        "--atlas", "phantom_mouse_200um", "--out", tmp_path / "out",
+    )  # fmt: skip
+    refused(result, letters, "orientation")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["phantom_mouse_3um", "phantom_rat", "phantom_mouse_xum"])
+def test_an_unknown_atlas(ketamap, tmp_path, stack, name):
+    result = ketamap(
+        "register", stack(noise()), "--voxel-um", "100", "--orientation", "asr",
+        "--atlas", name, "--out", tmp_path / "out",
+    )  # fmt: skip
+    refused(result, "phantom")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_registration_that_is_none(ketamap, tmp_path):
+    cells = tmp_path / "cells.csv"
+    pd.DataFrame({"z_um": [1.0], "y_um": [1.0], "x_um": [1.0], "score": [1.0]}).to_csv(
+        cells, index=False
+    )
+    (tmp_path / "reg").mkdir()
+    result = ketamap(
+        "quantify", "--registration", tmp_path / "reg", "--cells", cells,
+        "--out", tmp_path / "regions.csv",
+    )  # fmt: skip
+    refused(result, "not a registration")
+    assert not (tmp_path / "regions.csv").exists()
+
+
+@pytest.fixture
+def study(tmp_path, stack):
+    """A study file of two groups of three; change it before it is written."""
+    image = stack(noise())
+
+    def write(change):
+        content = {
+            "study": "test",
+            "atlas": "phantom_mouse_200um",
+            "orientation": "asr",
+            "voxel_um": [100, 100, 100],
+            "animals": [
+                {
+                    "animal": f"m{k}",
+                    "signal": image.name,
+                    "drug": "ketamine",
+                    "dose_mg_per_kg": 30 * (k % 2),
+                    "days": 10,
+                }
+                for k in range(6)
+            ],
+            "design": {"factor": "group", "control": "vehicle 10 d"},
+        }
+        change(content)
+        path = tmp_path / "study.yaml"
+        path.write_text(yaml.safe_dump(content))
+        return path
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda c: c.pop("atlas"), ["study.yaml", "atlas"]),
+        (lambda c: c["animals"][2].pop("dose_mg_per_kg"), ["dose_mg_per_kg"]),
+        (lambda c: c["animals"][1].update(animal="m0"), ["m0"]),
+        (lambda c: c["animals"][1].update(signal="gone.tif"), ["gone.tif"]),
+        (lambda c: c["animals"].__delitem__(slice(2, None, 2)), ["vehicle 10 d"]),
+        (lambda c: c.update(orientation="xyz"), ["xyz"]),
+        (lambda c: c.update(voxel_um=[0, 1, 1]), ["voxel_um"]),
+        (lambda c: c.update(atlass="x"), ["atlass"]),
+        (lambda c: c["animals"][0].update(days=0), ["days"]),
+        (lambda c: c["design"].pop("control"), ["control"]),
+    ],
+    ids=[
+        "missing key", "missing dose", "duplicate animal", "missing image", "group of one",
+        "orientation", "spacing", "unknown key", "no days", "no control",
+    ],
+)  # fmt: skip
+def test_a_study_file_with_a_fault(ketamap, tmp_path, study, change, words):
+    out = tmp_path / "out"
+    code, _, err = ketamap("run", study(change), "--out", out)
+    assert code == 1
+    assert "Traceback" not in err
+    for word in words:
+        assert word in err
+    assert not out.exists()
+
+
+def test_a_folder_in_use_is_not_overwritten(ketamap, tmp_path, study):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "thesis.txt").write_text("precious")
+    refused(ketamap("run", study(lambda c: None), "--out", out), "--resume")
+    assert (out / "thesis.txt").read_text() == "precious"
+
+
+def test_a_report_of_nothing(ketamap, tmp_path):
+    refused(ketamap("report", tmp_path), "analysis")
+
+
+@pytest.mark.parametrize("count", ["2", "0"])
+def test_a_demo_too_small_for_statistics(ketamap, tmp_path, count):
+    result = ketamap("demo", "--out", tmp_path / "demo", "--animals-per-group", count)
+    refused(result, "at least 3")
+    assert not (tmp_path / "demo").exists()
