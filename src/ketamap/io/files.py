@@ -40,7 +40,7 @@ def replacing(path: Path) -> Iterator[Path]:
         If the disk is full or the quota used up.
     """
     path = Path(path)
-    with _disk_full_explained(path):
+    with explaining_full_disk(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = temporary_beside(path)
         try:
@@ -64,7 +64,7 @@ def replacing_folder(path: Path) -> Iterator[Path]:
         If the disk is full or the quota used up.
     """
     path = Path(path)
-    with _disk_full_explained(path):
+    with explaining_full_disk(path):
         temporary = temporary_beside(path)
         temporary.mkdir(parents=True)
         try:
@@ -158,7 +158,8 @@ def _feed(digest: hashlib.blake2b, file: Path, size: int, budget: int | None) ->
 
 
 @contextmanager
-def _disk_full_explained(path: Path) -> Iterator[None]:
+def explaining_full_disk(path: Path) -> Iterator[None]:
+    """Turn the system's "no space left" into a `ResourceError` that names ``path``."""
     try:
         yield
     except ResourceError:

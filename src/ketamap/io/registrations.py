@@ -116,9 +116,7 @@ def _registration(folder: Path, record: dict[str, Any], qc: dict[str, Any]) -> R
     figures = {name: math.nan if qc[name] is None else float(qc[name]) for name in _FIGURES}
     return Registration(
         transform=_load_transform(folder / _TRANSFORM, record),
-        quality=RegistrationQuality(
-            **figures, verdict=qc["verdict"], reasons=tuple(qc["reasons"])
-        ),
+        quality=RegistrationQuality(**figures, verdict=qc["verdict"], reasons=tuple(qc["reasons"])),
         sample_grid=_grid(record["sample_grid"]),
         orientation=Orientation(record["orientation"]),
         atlas=record["atlas"],

@@ -146,7 +146,9 @@ def _violations(frame: pd.DataFrame, schema: pandera.DataFrameSchema) -> list[st
             continue
         rule = "has missing values" if check == "not_nullable" else str(check)
         del context
-        faults.append(_fault(str(name), rule, some["index"].tolist(), some["failure_case"].tolist()))
+        faults.append(
+            _fault(str(name), rule, some["index"].tolist(), some["failure_case"].tolist())
+        )
     return faults + _repeated(frame, schema)
 
 
