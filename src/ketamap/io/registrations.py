@@ -84,6 +84,17 @@ def load_registration(folder: Path) -> Registration:
         raise InputError(msg) from error
 
 
+def load_quality(folder: Path) -> RegistrationQuality:
+    """Read only the quality of what `save_registration` wrote.
+
+    Raises
+    ------
+    MissingInputError
+        If there is none.
+    """
+    return _quality_of(read_json(Path(folder) / _QUALITY))
+
+
 def _may_be_replaced(folder: Path) -> bool:
     return folder.is_dir() and ((folder / _RECORD).is_file() or not any(folder.iterdir()))
 
@@ -113,7 +124,6 @@ def _quality(quality: RegistrationQuality) -> dict[str, Any]:
 def _registration(folder: Path, record: dict[str, Any], qc: dict[str, Any]) -> Registration:
     settings = dict(record["settings"])
     settings["iterations"] = tuple(settings["iterations"])
-    figures = {name: math.nan if qc[name] is None else float(qc[name]) for name in _FIGURES}
     return Registration(
         transform=_load_transform(folder / _TRANSFORM, record),
         quality=RegistrationQuality(**figures, verdict=qc["verdict"], reasons=tuple(qc["reasons"])),
@@ -124,6 +134,11 @@ def _registration(folder: Path, record: dict[str, Any], qc: dict[str, Any]) -> R
         extent=record["extent"],
         settings=RegistrationSettings(**settings),
     )
+
+
+def _quality_of(qc: dict[str, Any]) -> RegistrationQuality:
+    figures = {name: math.nan if qc[name] is None else float(qc[name]) for name in _FIGURES}
+    return RegistrationQuality(**figures, verdict=qc["verdict"], reasons=tuple(qc["reasons"]))
 
 
 def _grid(stored: dict[str, Any]) -> VoxelGrid:

@@ -17,8 +17,8 @@ from ketamap.io.files import replacing
 from ketamap.io.manifests import read_json, write_json
 from ketamap.io.overlays import load_overlays
 from ketamap.io.registrations import load_quality
-from ketamap.io.studies import read_animals, read_design
-from ketamap.io.tables import read_any_table, read_table, write_table
+from ketamap.io.studies import read_design
+from ketamap.io.tables import read_animals, read_any_table, read_table, write_table
 from ketamap.workflow.atlases import DEFAULT_ATLAS, open_atlas
 from ketamap.workflow.manifest import MANIFEST, study_settings, versions
 from ketamap.workflow.progress import Quiet, Reporter
