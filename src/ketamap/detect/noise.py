@@ -54,7 +54,7 @@ class TileNoise:
     """Standard deviation of the response, in intensity units."""
 
     level: NDArray[np.float64]
-    """Mean intensity."""
+    """Median intensity: cells hardly move it."""
 
     slope: NDArray[np.float64]
     """Response per response of the background channel; 0 without one."""
@@ -94,7 +94,7 @@ def measure_tiles(
         r = r[filled].astype(np.float64)
         low, middle = np.quantile(r, (LOWER_QUANTILE, 0.5))
         out.sigma[tile] = middle - low
-        out.level[tile] = v[filled].mean(dtype=np.float64)
+        out.level[tile] = np.median(v[filled])
         if background is not None:
             b = background[spot].ravel()[filled].astype(np.float64)
             calm = np.abs(r - middle) < 3.0 * (middle - low)
@@ -133,6 +133,9 @@ class NoiseMap:
     tile_sigma: NDArray[np.float64]
     """Shape ``tiles``: as measured, 0 where empty."""
 
+    brightest: NDArray[np.float64]
+    """Shape ``tiles``: greatest brightness of the tile and its neighbours."""
+
     centres: Zyx[NDArray[np.float64]]
     """Tile centres along each axis, in bins."""
 
@@ -145,7 +148,11 @@ class NoiseMap:
         return np.asarray(np.maximum(self.offset + self.per_level * at, self.floor))
 
     def at(self, bins: NDArray[np.float64], level: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Noise at positions ``(n, 3)`` in bins of brightness ``(n,)``."""
+        """Noise at positions ``(n, 3)`` in bins of brightness ``(n,)``.
+
+        Where cells are packed, the brightness read around one of them is that of others;
+        tissue no brighter than the tiles nearby is what the prior is asked about.
+        """
         where = np.stack(
             [
                 np.interp(bins[:, axis], centres, np.arange(len(centres)))
@@ -153,9 +160,10 @@ class NoiseMap:
             ]
         )
         ratio = ndimage.map_coordinates(self.ratio, where, order=1, mode="nearest")
-        near = np.rint(where).astype(np.int64)
-        least = self.tile_sigma[tuple(near)] / TILE_EXCESS_AT_MOST
-        return np.asarray(np.maximum(ratio * self.prior(level), least))
+        near = tuple(np.rint(where).astype(np.int64))
+        tissue = np.minimum(level, self.brightest[near])
+        least = self.tile_sigma[near] / TILE_EXCESS_AT_MOST
+        return np.asarray(np.maximum(ratio * self.prior(tissue), least))
 
 
 def map_noise(tiles: TileNoise, edges: Zyx[NDArray[np.int64]], floor: float) -> NoiseMap:
@@ -185,6 +193,7 @@ def map_noise(tiles: TileNoise, edges: Zyx[NDArray[np.int64]], floor: float) -> 
         levels=(float(level.min()), float(level.max())) if len(level) else (0.0, 0.0),
         ratio=ratio,
         tile_sigma=np.where(filled, tiles.sigma, 0.0),
+        brightest=ndimage.maximum_filter(np.where(filled, tiles.level, -np.inf), size=3),
         centres=(z, y, x),
         background_slope=max(0.0, float(np.median(tiles.slope[filled]))) if len(level) else 0.0,
     )

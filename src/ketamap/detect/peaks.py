@@ -24,9 +24,6 @@ class Peaks:
     response: F32
     """Shape ``(n,)``: height at the highest voxel, in intensity units."""
 
-    roundness: F32
-    """Shape ``(n,)``: least over greatest curvature, 1 for a ball, near 0 for tubes, sheets."""
-
     level: F32
     """Shape ``(n,)``: brightness around the peak, about a soma away."""
 
@@ -141,26 +138,113 @@ def parabola_tops(around: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.clip(offset, -0.5, 0.5)
 
 
-def roundness(around: NDArray[np.float64], bin_um: Zyx[float]) -> NDArray[np.float64]:
-    """Compare the least and the greatest curvature of a maximum.
+@dataclass(frozen=True, eq=False, slots=True)
+class Shape:
+    """Curvature of maxima, one row each."""
+
+    sharpness: NDArray[np.float64]
+    """Shape ``(n,)``: sum of curvatures over height, per um2."""
+
+    flattest: NDArray[np.float64]
+    """Shape ``(n, 3)``: unit vector (z, y, x) in um along which the response falls least."""
+
+
+def shape_of(around: NDArray[np.float64], bin_um: Zyx[float]) -> Shape:
+    """Measure the curvature of maxima.
 
     Parameters
     ----------
     around
-        Shape ``(n, 3, 3, 3)``.
+        Shape ``(n, 3, 3, 3)``, the maximum (above 0) in the middle.
     bin_um
         Voxel edges, so that curvature is per um2 and a ball is round in any voxels.
+    """
+    curvature, axes = np.linalg.eigh(hessian(around, bin_um))
+    return Shape(-curvature.sum(axis=1) / around[:, 1, 1, 1], axes[:, :, 2])
+
+
+def profiles(
+    image: F32,
+    index: NDArray[np.int64],
+    direction: NDArray[np.float64],
+    distance_um: NDArray[np.float64],
+    bin_um: Zyx[float],
+) -> NDArray[np.float64]:
+    """Read the image along a line to both sides of each index, linear between voxels.
+
+    Parameters
+    ----------
+    image
+        Shape ``(z, y, x)``; beyond it the outermost voxel counts.
+    index
+        Shape ``(n, 3)``.
+    direction
+        Shape ``(n, 3)``, unit vectors in um.
+    distance_um
+        Shape ``(m,)``.
+    bin_um
+        Voxel edges.
 
     Returns
     -------
     numpy.ndarray
-        Shape ``(n,)`` in [0, 1]: 1 for a ball, near 0 for a tube (one flat direction) or a
-        sheet (two); 0 on a plateau or saddle.
+        Shape ``(n, 2, m)``. Positions are taken relative to the index, so that the same
+        place read from another block gives the same bits.
     """
-    curvature = np.linalg.eigvalsh(hessian(around, bin_um))
-    steepest, flattest = -curvature[:, 0], -curvature[:, 2]
-    ratio = np.divide(flattest, steepest, out=np.zeros_like(steepest), where=steepest > 0.0)
-    return np.clip(ratio, 0.0, 1.0)
+    away = np.stack([distance_um, -distance_um])[None, :, :, None]
+    offset = direction[:, None, None, :] * away / np.asarray(bin_um)
+    whole = np.floor(offset)
+    part = offset - whole
+    corner = index[:, None, None, :] + whole.astype(np.int64)
+    out = np.zeros(offset.shape[:3])
+    for step in np.ndindex(2, 2, 2):
+        weight = np.prod(np.where(np.asarray(step) == 1, part, 1.0 - part), axis=-1)
+        z, y, x = (
+            np.clip(corner[..., axis] + step[axis], 0, image.shape[axis] - 1) for axis in range(3)
+        )
+        out += weight * image[z, y, x]
+    return out
+
+
+def persistence(beside: NDArray[np.float64], height: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Tell how much of a peak is left at the far ends of its profile, on the weaker side.
+
+    Parameters
+    ----------
+    beside
+        Shape ``(n, 2, m)``, from `profiles`.
+    height
+        Shape ``(n,)``, above 0.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape ``(n,)``: about 1 within a long fibre, vessel or edge, near or below 0 for a
+        soma, also when a single neighbour touches it.
+    """
+    return np.asarray(beside[:, :, -1].min(axis=1) / height)
+
+
+def is_shoulder(
+    beside: NDArray[np.float64], height: NDArray[np.float64], saddle: float
+) -> NDArray[np.bool_]:
+    """Tell which peaks are the lower part of a longer soma.
+
+    A peak is a shoulder if along its profile the response rises above its own height
+    before it has fallen below ``saddle`` of it.
+
+    Parameters
+    ----------
+    beside
+        Shape ``(n, 2, m)``, from `profiles`.
+    height
+        Shape ``(n,)``.
+    saddle
+        Fraction of the height.
+    """
+    least_so_far = np.minimum.accumulate(beside, axis=2)
+    own = height[:, None, None]
+    return np.asarray(np.any((beside > own) & (least_so_far > saddle * own), axis=(1, 2)))
 
 
 def ring_level(image: F32, index: NDArray[np.int64], radius: Zyx[int]) -> NDArray[np.float64]:

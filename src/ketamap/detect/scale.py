@@ -33,6 +33,15 @@ VOXELS_PER_DIAMETER = 3.5
 TILE_PER_DIAMETER = 8.0
 """Edge of a noise tile in soma diameters: some hundred resolution elements, few somata."""
 
+PROFILE_PER_DIAMETER = 0.125
+"""Step at which the response beside a peak is read, in soma diameters."""
+
+PROFILE_STEPS = 10
+"""Steps to either side: 1.25 diameters, where a soma has ended and a fibre has not."""
+
+SPECK_BINS = 3.0
+"""Bins per soma diameter from which a soma is clearly blunter than a single bright bin."""
+
 PEAK_REACH = 1
 """Voxels around a voxel that decide whether it is a maximum."""
 
@@ -62,6 +71,15 @@ class FilterPlan:
     ring: Zyx[int]
     """Distance in bins at which the brightness around a peak is read: one soma diameter."""
 
+    profile: NDArray[np.float64]
+    """Distances in um at which the response beside a peak is read, ``(m,)``, rising."""
+
+    resolves_specks: bool
+    """Whether a soma spans `SPECK_BINS` along every axis: else it looks like a single bin."""
+
+    point_sharpness: float
+    """Curvature over height of the response to a single bright bin, per um2."""
+
     white_gain: float
     """Standard deviation of the response to white noise of unit deviation per bin."""
 
@@ -69,8 +87,8 @@ class FilterPlan:
     def halo(self) -> Zyx[int]:
         """Bins around a block that its peaks depend on."""
         z, y, x = (
-            max(len(kernel) - 1 + PEAK_REACH, ring)
-            for kernel, ring in zip(self.wide, self.ring, strict=True)
+            max(len(kernel) - 1 + max(PEAK_REACH, ceil(self.profile[-1] / um) + 1), ring)
+            for kernel, ring, um in zip(self.wide, self.ring, self.bin_um, strict=True)
         )
         return (z, y, x)
 
@@ -113,6 +131,9 @@ def plan_filters(grid: VoxelGrid, soma_diameter_um: float) -> FilterPlan:
         wide=wide,
         tile_edges=_tile_edges(binned, TILE_PER_DIAMETER * soma_diameter_um),
         ring=_ring(binned, soma_diameter_um),
+        profile=soma_diameter_um * PROFILE_PER_DIAMETER * np.arange(1, PROFILE_STEPS + 1),
+        resolves_specks=max(binned.spacing_um) * SPECK_BINS <= soma_diameter_um * (1.0 + 1e-9),
+        point_sharpness=_point_sharpness(narrow, wide, binned.spacing_um),
         white_gain=_white_gain(narrow, wide),
     )
 
@@ -154,6 +175,19 @@ def _even_edges(n: int, wanted: float) -> NDArray[np.int64]:
     edges = (np.arange(parts + 1, dtype=np.int64) * n) // parts
     assert all(b > a for a, b in pairwise(edges))
     return edges
+
+
+def _point_sharpness(
+    narrow: Zyx[NDArray[np.float32]], wide: Zyx[NDArray[np.float32]], bin_um: Zyx[float]
+) -> float:
+    """Sum of second differences over height, at the peak that a single bin makes."""
+    bend, height = 0.0, 0.0
+    for kernels, sign in ((narrow, 1.0), (wide, -1.0)):
+        top = sign * float(np.prod([float(k[0]) for k in kernels]))
+        height += top
+        for kernel, um in zip(kernels, bin_um, strict=True):
+            bend += top * 2.0 * (float(kernel[1] / kernel[0]) - 1.0) / um**2
+    return -bend / height
 
 
 def _white_gain(narrow: Zyx[NDArray[np.float32]], wide: Zyx[NDArray[np.float32]]) -> float:
