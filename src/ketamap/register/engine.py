@@ -1,0 +1,203 @@
+"""The registration engine: PICSL greedy, affine and then deformable, as a core Transform.
+
+Conventions of greedy that this module hides: it works in mm; an image array is (z, y, x)
+but its points are (x, y, z); affine matrices are in RAS coordinates and warps in LPS;
+both map fixed points to moving points, the warp first.
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import SimpleITK as sitk
+from numpy.typing import NDArray
+from picsl_greedy import Greedy3D
+from scipy import ndimage
+
+from ketamap.core.errors import RegistrationError
+from ketamap.core.space import FloatArray, VoxelGrid
+from ketamap.core.transform import AffineMap, DisplacementField, Transform
+from ketamap.core.units import UM_PER_MM
+
+SEED = 1234
+"""Seed of greedy's sampling jitter and noise: the same input gives the same transform."""
+
+AFFINE_ITERATIONS = (100, 60, 0)
+"""Affine iterations at 4x, 2x and 1x of the image's voxels.
+
+The finest level costs four fifths of the affine's time and gains nothing once the
+deformation follows (``benchmarks/registration.py``).
+"""
+
+METRIC_RADIUS_VOXELS = 2
+"""Radius of the local correlation windows: 5 x 5 x 5 voxels."""
+
+UPDATE_SMOOTHING_VOXELS = 3.0
+"""Gaussian sigma that smooths each update of the velocity, at each level."""
+
+FIELD_SMOOTHING_VOXELS = 1.5
+"""Gaussian sigma that smooths the velocity itself after each update."""
+
+EXPONENT = 5
+"""The deformation is 2**EXPONENT small steps of the velocity."""
+
+_LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+_REVERSE_AXES = np.eye(4)[[2, 1, 0, 3]]
+
+
+@dataclass(frozen=True, eq=False, slots=True, kw_only=True)
+class Picture:
+    """An image and where its voxels are."""
+
+    image: NDArray[np.float32]
+    """Intensities, axes (z, y, x)."""
+
+    grid: VoxelGrid
+    """Its voxels, um."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule:
+    """How long the engine works at each level, coarse to fine."""
+
+    affine: tuple[int, ...] = AFFINE_ITERATIONS
+    """Affine iterations."""
+
+    deformable: tuple[int, ...] = (100, 100, 40)
+    """Deformable iterations."""
+
+    threads: int = 1
+    """Threads; the answer may differ in the last bits between thread counts."""
+
+
+@dataclass(slots=True)
+class _Greedy:
+    """One greedy session: in-memory images, its chatter kept for error messages."""
+
+    session: Any = field(default_factory=Greedy3D)
+    chatter: io.StringIO = field(default_factory=io.StringIO)
+
+    def run(self, command: str, **images: Any) -> None:
+        try:
+            self.session.execute(f"-V 0 {command}", self.chatter, self.chatter, **images)
+        except RuntimeError as err:
+            msg = (
+                f"The registration engine stopped: {err}. It was asked: greedy {command}. "
+                f"It said last: {self.chatter.getvalue()[-500:]!r}"
+            )
+            raise RegistrationError(msg) from err
+
+
+def centroid_um(picture: Picture) -> FloatArray:
+    """Centre of intensity, ``(3,)`` um."""
+    return picture.grid.to_um(ndimage.center_of_mass(picture.image.astype(np.float64)))
+
+
+def fit_affine(fixed: Picture, moving: Picture, schedule: Schedule) -> AffineMap:
+    """Fit the affine map that carries points of ``fixed`` to ``moving``, um.
+
+    Normalised mutual information, 12 degrees of freedom, from the shift that lays one
+    centre of intensity on the other.
+
+    Raises
+    ------
+    RegistrationError
+        If greedy fails.
+    """
+    greedy = _Greedy()
+    return _run_affine(greedy, fixed, moving, schedule)
+
+
+def fit(fixed: Picture, moving: Picture, schedule: Schedule) -> Transform:
+    """Fit an affine map (`fit_affine`) and then the deformation that is left.
+
+    Stationary velocity field (so the map has an inverse and does not fold), driven by
+    weighted local correlation.
+
+    Returns
+    -------
+    Transform
+        ``to_sample`` carries points of ``fixed`` to ``moving``, um; both fields lie on
+        ``fixed.grid``.
+
+    Raises
+    ------
+    RegistrationError
+        If greedy fails.
+    """
+    greedy = _Greedy()
+    affine = _run_affine(greedy, fixed, moving, schedule)
+    radius = METRIC_RADIUS_VOXELS
+    greedy.run(
+        f"-d 3 -sv -exp {EXPONENT} -i fixed moving -it affine -n {_levels(schedule.deformable)} "
+        f"-m WNCC {radius}x{radius}x{radius} "
+        f"-s {UPDATE_SMOOTHING_VOXELS}vox {FIELD_SMOOTHING_VOXELS}vox "
+        f"-seed {SEED} -threads {schedule.threads} -wp 0 -o warp -oinv inverse",
+        warp=None,
+        inverse=None,
+    )
+    return Transform(
+        affine=affine,
+        outward=_field(greedy.session["warp"], fixed.grid),
+        inward=_field(greedy.session["inverse"], fixed.grid),
+    )
+
+
+def greedy_matrix(affine: AffineMap) -> FloatArray:
+    """Our map of (z, y, x) um points as greedy's RAS matrix of (x, y, z) mm points."""
+    matrix = affine.matrix.copy()
+    matrix[:3, 3] /= UM_PER_MM
+    matrix = _REVERSE_AXES @ matrix @ _REVERSE_AXES
+    return np.asarray(_LPS_TO_RAS @ matrix @ _LPS_TO_RAS, dtype=np.float64)
+
+
+def _run_affine(greedy: _Greedy, fixed: Picture, moving: Picture, schedule: Schedule) -> AffineMap:
+    """Leave fixed, moving and affine in the session; the moving image is shifted there.
+
+    Greedy takes a starting matrix from files only, so the start is given by moving the
+    image's origin, and taken off again.
+    """
+    shift_um = centroid_um(moving) - centroid_um(fixed)
+    z, y, x = (float(v) for v in np.asarray(moving.grid.origin_um) - shift_um)
+    centred = Picture(image=moving.image, grid=replace(moving.grid, origin_um=(z, y, x)))
+    greedy.run(
+        f"-d 3 -a -dof 12 -i fixed moving -ia-identity -n {_levels(schedule.affine)} -m NMI "
+        f"-seed {SEED} -threads {schedule.threads} -o affine",
+        fixed=_to_itk(fixed),
+        moving=_to_itk(centred),
+        affine=None,
+    )
+    fitted = _from_greedy(np.array(greedy.session["affine"], dtype=np.float64))
+    shift = np.eye(4)
+    shift[:3, 3] = shift_um
+    return AffineMap(shift).after(fitted)
+
+
+def _levels(iterations: tuple[int, ...]) -> str:
+    return "x".join(str(n) for n in iterations)
+
+
+def _to_itk(picture: Picture) -> sitk.Image:
+    image = sitk.GetImageFromArray(np.ascontiguousarray(picture.image, dtype=np.float32))
+    _place(image, picture.grid)
+    return image
+
+
+def _place(image: sitk.Image, grid: VoxelGrid) -> None:
+    image.SetSpacing([um / UM_PER_MM for um in grid.spacing_um[::-1]])
+    image.SetOrigin([um / UM_PER_MM for um in grid.origin_um[::-1]])
+
+
+def _from_greedy(ras_mm: FloatArray) -> AffineMap:
+    matrix = _REVERSE_AXES @ _LPS_TO_RAS @ ras_mm @ _LPS_TO_RAS @ _REVERSE_AXES
+    matrix[:3, 3] *= UM_PER_MM
+    return AffineMap(matrix)
+
+
+def _field(warp: sitk.Image, grid: VoxelGrid) -> DisplacementField:
+    """Greedy's (x, y, z) LPS mm vectors as our (z, y, x) um vectors."""
+    vectors = np.moveaxis(sitk.GetArrayFromImage(warp), -1, 0)[::-1] * UM_PER_MM
+    return DisplacementField(grid, np.ascontiguousarray(vectors, dtype=np.float32))
