@@ -12,6 +12,7 @@ from ketamap.io.manifests import write_json as write_json
 from ketamap.io.ome_zarr import ImageWriter as ImageWriter
 from ketamap.io.ome_zarr import create_image as create_image
 from ketamap.io.ome_zarr import write_image as write_image
+from ketamap.io.registrations import load_quality as load_quality
 from ketamap.io.registrations import load_registration as load_registration
 from ketamap.io.registrations import save_registration as save_registration
 from ketamap.io.studies import animals_table as animals_table
@@ -33,6 +34,7 @@ __all__ = [
     "create_image",
     "describe_image",
     "hash_file",
+    "load_quality",
     "load_registration",
     "open_brainglobe_atlas",
     "open_image",

@@ -91,8 +91,15 @@ def load_quality(folder: Path) -> RegistrationQuality:
     ------
     MissingInputError
         If there is none.
+    InputError
+        If its file cannot be understood.
     """
-    return _quality_of(read_json(Path(folder) / _QUALITY))
+    path = Path(folder) / _QUALITY
+    try:
+        return _quality_of(read_json(path))
+    except (KeyError, TypeError) as error:
+        msg = f"{path} is damaged ({error}). Run `ketamap register` again."
+        raise InputError(msg) from error
 
 
 def _may_be_replaced(folder: Path) -> bool:
@@ -126,7 +133,7 @@ def _registration(folder: Path, record: dict[str, Any], qc: dict[str, Any]) -> R
     settings["iterations"] = tuple(settings["iterations"])
     return Registration(
         transform=_load_transform(folder / _TRANSFORM, record),
-        quality=RegistrationQuality(**figures, verdict=qc["verdict"], reasons=tuple(qc["reasons"])),
+        quality=_quality_of(qc),
         sample_grid=_grid(record["sample_grid"]),
         orientation=Orientation(record["orientation"]),
         atlas=record["atlas"],
@@ -159,7 +166,7 @@ def _save_transform(path: Path, transform: Transform) -> None:
 
 
 def _load_transform(path: Path, record: dict[str, Any]) -> Transform:
-    with np.load(path, allow_pickle=False) as stored:
+    with path.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
         return Transform(
             affine=AffineMap(stored["affine"]),
             outward=DisplacementField(_grid(record["outward_grid"]), stored["outward_um"]),

@@ -26,6 +26,7 @@ from ketamap.io.study_files import (
     misspelt,
     read_yaml,
 )
+from ketamap.io.tables import read_animals as read_animals
 
 _LEAST_ANIMALS = 2
 """Animals a group needs: the spread between animals cannot be told from one."""
@@ -47,13 +48,14 @@ def read_study(path: Path) -> Study:
     """
     path = Path(path)
     content = read_yaml(path)
+    faults = _Faults()
     try:
         entry = StudyEntry.model_validate(content)
     except ValidationError as error:
-        raise _invalid(path, "study", faults_of(error, StudyEntry)) from error
-    faults = _Faults()
-    study = _study(entry, path.parent, faults)
-    if study is not None and not faults.found:
+        faults.found += faults_of(error, StudyEntry)
+    faults.found += _animal_faults(content, path.parent)
+    study = None if faults.found else _study(entry, path.parent, faults)
+    if study is not None:
         faults.found += _group_faults(study)
     if study is None or faults.found:
         raise _invalid(path, "study", faults.found)
@@ -158,11 +160,6 @@ def _study(entry: StudyEntry, folder: Path, faults: _Faults) -> Study | None:
     animals = [
         _animal(one, folder, f"animals[{k}]", faults) for k, one in enumerate(entry.animals, 1)
     ]
-    faults.found += [
-        f"animals: {name!r} is there {n} times; identifiers must differ"
-        for name, n in Counter(one.animal for one in entry.animals).items()
-        if n > 1
-    ]
     if faults.found:
         return None
     return Study(
@@ -191,14 +188,6 @@ def _design(entry: DesignEntry, faults: _Faults) -> Design | None:
 
 
 def _animal(entry: AnimalEntry, folder: Path, where: str, faults: _Faults) -> Animal | None:
-    extras = entry.model_extra or {}
-    faults.found += misspelt(extras, f"{where}.", AnimalEntry)
-    signal = _image(entry.signal, folder, f"{where}.signal", faults)
-    background = (
-        _image(entry.background, folder, f"{where}.background", faults)
-        if entry.background
-        else None
-    )
     regimen = faults.attempt(
         where,
         Regimen,
@@ -208,22 +197,37 @@ def _animal(entry: AnimalEntry, folder: Path, where: str, faults: _Faults) -> An
     )
     if regimen is None:
         return None
+    extras = entry.model_extra or {}
     return Animal(
         animal=str(entry.animal),
         regimen=regimen,
-        signal=signal,
-        background=background,
+        signal=_resolved(folder, entry.signal),
+        background=_resolved(folder, entry.background) if entry.background else None,
         sex=str(entry.sex),
         batch=str(entry.batch),
         covariates=tuple((name, _covariate(value)) for name, value in extras.items()),
     )
 
 
-def _image(stated: str, folder: Path, where: str, faults: _Faults) -> Path:
-    image = _resolved(folder, stated)
-    if not stated or not image.exists():
-        faults.found.append(f"{where}: there is no image {image}")
-    return image
+def _animal_faults(content: dict[str, Any], folder: Path) -> list[str]:
+    """Find what only the whole file shows, also where other keys of it are wrong."""
+    listed = content.get("animals")
+    animals = [a for a in listed if isinstance(a, dict)] if isinstance(listed, list) else []
+    faults = []
+    for k, animal in enumerate(animals, 1):
+        extras = [key for key in animal if key not in AnimalEntry.model_fields]
+        faults += misspelt(extras, f"animals[{k}].", AnimalEntry)
+        for key in ("signal", "background"):
+            stated = animal.get(key)
+            if isinstance(stated, str) and not (stated and _resolved(folder, stated).exists()):
+                shown = _resolved(folder, stated) if stated else "without a name"
+                faults.append(f"animals[{k}].{key}: there is no image {shown}")
+    names = Counter(str(one["animal"]) for one in animals if "animal" in one)
+    return faults + [
+        f"animals: {name!r} is there {n} times; identifiers must differ"
+        for name, n in names.items()
+        if n > 1
+    ]
 
 
 def _covariate(value: Any) -> str | float:
