@@ -73,7 +73,9 @@ def stream_seed(*words: int) -> int:
     int
         Below 2**63, so that numba takes it as a signed integer everywhere.
     """
-    state = np.random.SeedSequence([int(w) for w in words]).generate_state(1, np.uint64)
+    # the length comes first: a SeedSequence cannot tell (3,) from (3, 0)
+    entropy = [len(words), *(int(w) for w in words)]
+    state = np.random.SeedSequence(entropy).generate_state(1, np.uint64)
     return int(state[0] >> np.uint64(1))
 
 
