@@ -6,6 +6,7 @@ units.  They read and write files; the work is done in the rooms below.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from ketamap.core.registration import Registration
 from ketamap.core.settings import DetectionSettings, Extent, RegistrationSettings
 from ketamap.core.space import Orientation, VoxelGrid, Zyx
 from ketamap.core.tables import ATLAS_POSITION, CELLS, POINTS, REGIONS, SAMPLE_POSITION
+from ketamap.core.volume import Volume
 from ketamap.io.files import replacing_folder
 from ketamap.io.images import open_image
 from ketamap.io.manifests import write_json
@@ -82,27 +84,31 @@ def register(
     reporter
         Shows progress.
     """
-    from ketamap.register import align, overlay_slices
+    from ketamap.register import align, coarse_image, overlay_slices
 
     show = reporter or Quiet()
     lies = Orientation(orientation)
     volume = open_image(image, voxel_um=voxel_um, channel=channel)
     with show.stage(f"open atlas {atlas}") as progress:
         reference = open_atlas(atlas, atlas_dir=atlas_dir, progress=progress)
+    settings = settings or RegistrationSettings()
+    with show.stage("read the image") as progress:
+        coarse, coarse_grid = coarse_image(volume, settings.resolution_um, progress=progress)
     with show.stage("register") as progress:
         result = align(
-            volume,
+            Volume(data=coarse, grid=coarse_grid, name=volume.name),
             reference,
             orientation=lies,
             extent=extent,
-            settings=settings or RegistrationSettings(),
+            settings=settings,
             atlas_dir=atlas_dir,
             progress=progress,
         )
+        result = replace(result, sample_grid=volume.grid)
     with show.stage("carry the annotation into the sample") as progress:
         grid = measuring_grid(volume.grid, result.transform, reference)
         carried = carry_annotation(result.transform, reference, grid)
-        overlays = overlay_slices(volume, result.transform, reference)
+        overlays = overlay_slices(coarse, coarse_grid, result.transform, reference)
         with replacing_folder(out) as folder:
             save_registration(folder, result)
             _save_annotation(folder, carried)
