@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -113,7 +116,7 @@ def read_window(
     for data, index in handle.read_segments(
         [offsets[k] for k in indices], [counts[k] for k in indices], indices
     ):
-        piece = page.decode(data, index, jpegtables=page.jpegtables)[0]
+        piece = _decoded(page, data, index, handle)
         if piece is None:  # a piece left out of a sparse file is zero
             continue
         i, j = divmod(index, per_row)
@@ -125,6 +128,14 @@ def read_window(
         row_range.start - dy : row_range[-1] + 1 - dy : row_range.step,
         column_range.start - dx : column_range[-1] + 1 - dx : column_range.step,
     ]
+
+
+def _decoded(page: Any, data: Any, index: int, handle: Any) -> Any:
+    try:
+        return page.decode(data, index, jpegtables=page.jpegtables)[0]
+    except (RuntimeError, ValueError, tifffile.TiffFileError) as error:  # what codecs raise
+        msg = f"{handle.path} is damaged: a part of a plane cannot be decoded ({error}). Copy it again."
+        raise ImageError(msg) from error
 
 
 def open_tiff(path: Path) -> StoredImage:
@@ -143,6 +154,7 @@ def open_tiff(path: Path) -> StoredImage:
         msg = f"{path} is not there. Check the path."
         raise MissingInputError(msg)
     with opened(path) as tif:
+        require_whole(tif, list(tif.pages), path)
         series = _only_series(tif, path)
         axes = _axes(series, path)
         require_real(np.dtype(series.dtype), str(path))
@@ -162,7 +174,8 @@ def open_tiff(path: Path) -> StoredImage:
         )
 
 
-def opened(path: Path) -> Any:
+@contextmanager
+def opened(path: Path) -> Iterator[Any]:
     """Open a TIFF file with tifffile.
 
     Raises
@@ -170,11 +183,37 @@ def opened(path: Path) -> Any:
     ImageError
         If it is not one.
     """
+    log = logging.getLogger("tifffile")
+    if not log.handlers:  # what it would print about damage is raised as an error here
+        log.addHandler(logging.NullHandler())
     try:
-        return tifffile.TiffFile(path)
+        tif = tifffile.TiffFile(path)
     except (tifffile.TiffFileError, ValueError) as error:
         msg = f"{path} cannot be read as TIFF ({error}). Is it complete, and a TIFF file?"
         raise ImageError(msg) from error
+    with tif:
+        yield tif
+
+
+def require_whole(tif: Any, pages: list[Any], path: Path) -> None:
+    """Refuse a file that was cut short: it would look like a shorter stack.
+
+    Raises
+    ------
+    ImageError
+        If the list of pages does not end properly, or voxels lie beyond the file's end.
+    """
+    handle = tif.filehandle
+    handle.seek(tif.pages.next_page_offset)
+    pointer = handle.read(tif.tiff.offsetsize)
+    ends = [
+        offset + count
+        for page in pages
+        for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True)
+    ]
+    if any(pointer) or max(ends, default=0) > handle.size:
+        msg = f"{path} was cut short: planes are missing at its end. Copy or export it again."
+        raise ImageError(msg)
 
 
 def stated_spacing_um(tif: Any) -> Zyx[float] | None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ketamap.core.errors import ImageError
 from ketamap.io.blocks import Level, StoredImage, require_real
-from ketamap.io.tiff import TIFF_SUFFIXES, opened, read_window
+from ketamap.io.tiff import TIFF_SUFFIXES, opened, read_window, require_whole
 
 _NUMBER = re.compile(r"(\d+)")
 
@@ -79,6 +79,7 @@ def open_planes(folder: Path) -> StoredImage:
     for path in paths:
         with opened(path) as tif:
             _require_same(tif.pages[0], plane, dtype, path)
+            require_whole(tif, [tif.pages[0]], path)
             if len(tif.pages) > 1:
                 msg = f"{path} holds {len(tif.pages)} planes; each file of a folder must hold one."
                 raise ImageError(msg)
