@@ -1,0 +1,175 @@
+"""The analysis of a study: region table and design in, effects and what to say about them out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ketamap.core.atlas import Structures
+from ketamap.core.errors import TableError
+from ketamap.core.settings import Design
+from ketamap.stats.design import DesignMatrix, build_design
+from ketamap.stats.effects import animal_frame, effects_frame, values_frame
+from ketamap.stats.factors import animal_factors, factor_regions, log_density
+from ketamap.stats.guards import (
+    batch_warnings,
+    factor_warnings,
+    require_same_animals,
+    require_whole_animals,
+    shift_warnings,
+    side_warnings,
+    variance_warnings,
+)
+from ketamap.stats.hierarchy import CountKind
+from ketamap.stats.model import TwoComponentFit, fit_two_components
+from ketamap.stats.structures import structures_from_table
+from ketamap.stats.tables import RegionCounts, region_counts
+from ketamap.stats.testability import group_reasons, region_reasons
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Analysis:
+    """Effects of every contrast, and what a reader must know."""
+
+    effects: pd.DataFrame
+    """Columns of `ketamap.core.tables.EFFECTS`."""
+
+    values: pd.DataFrame
+    """One row per animal and region: animal, region_id, acronym, measure, count, volume_mm3,
+    density_per_mm3, log2_density, log2_relative."""
+
+    animal_factors: pd.DataFrame
+    """One row per animal: animal, factor_log2, group."""
+
+    warnings: tuple[str, ...]
+    """What a reader must know, in sentences."""
+
+    partition: str
+    """How the brain was divided, with the proof that nothing is counted twice."""
+
+    contrasts: tuple[str, ...]
+    """Names, in order."""
+
+    n_per_group: dict[str, int]
+    """Animals in each group."""
+
+    formula: str
+    """The model in Wilkinson notation."""
+
+    prior_df: float
+    """Degrees of freedom that the common trend of variances is worth."""
+
+
+def analyse(
+    table: pd.DataFrame,
+    animals: pd.DataFrame,
+    design: Design,
+    *,
+    structures: Structures | None = None,
+    counts: CountKind | None = None,
+    atlas_volumes: Mapping[int, float] | None = None,
+) -> Analysis:
+    """Estimate the brain-wide shift, and relative and absolute effects of every region.
+
+    Parameters
+    ----------
+    table
+        A region table of any kind, see `ketamap.stats.tables.region_counts`.
+    animals
+        One row per animal; the same animals as in `table`.
+    design
+        What is compared with what.
+    structures
+        The tree of the atlas; None: the tree that the table itself describes.
+    counts
+        Whether a row of a table from elsewhere includes its descendants; None: found.
+    atlas_volumes
+        Own volumes of the structures, both sides, mm3, for tables without volumes.
+
+    Returns
+    -------
+    Analysis
+
+    Raises
+    ------
+    TableError
+        If the table cannot be read or counts cells twice, or no region can be tested.
+    DesignError
+        If the design cannot be estimated, or must not be.
+    """
+    matrix = build_design(animals, design)
+    require_whole_animals(matrix.animals, animals)
+    tree = structures_from_table(table) if structures is None else structures
+    root = int(tree.ids[np.argmin(tree.depths)])
+    regions = region_counts(
+        table, tree, counts=counts, measure=design.measure, atlas_volumes=atlas_volumes
+    )
+    require_same_animals(regions.animals, matrix.animals)
+    regions = regions.in_order_of(matrix.animals)
+    reasons = region_reasons(regions, tree)
+    usable = np.array([not r for r in reasons])
+    if not usable.any():
+        msg = f"No region can be tested; {regions.acronyms[0]}, for instance: {reasons[0]}."
+        raise TableError(msg)
+    density = log_density(regions.counts, regions.extents)
+    factor = animal_factors(density, factor_regions(regions.counts, usable))
+    fitted = np.where(usable, density, np.nan)
+    fit = fit_two_components(fitted, factor, matrix.matrix, matrix.contrast_matrix)
+    return Analysis(
+        effects=effects_frame(regions, matrix, fit, _reasons(regions, matrix, fit, reasons), root),
+        values=values_frame(regions, density, factor),
+        animal_factors=animal_frame(matrix, factor),
+        warnings=(
+            *regions.warnings,
+            *matrix.warnings,
+            *_guards(regions, matrix, fit, factor, _batches(animals, design)),
+        ),
+        partition=regions.partition,
+        contrasts=tuple(c.name for c in matrix.contrasts),
+        n_per_group=matrix.n_per_group,
+        formula=matrix.formula,
+        prior_df=fit.moderated.prior_df,
+    )
+
+
+def _reasons(
+    regions: RegionCounts, matrix: DesignMatrix, fit: TwoComponentFit, shared: tuple[str, ...]
+) -> list[list[str]]:
+    """For each contrast and region why it is not tested: first what holds for all contrasts."""
+    found = []
+    for k, contrast in enumerate(matrix.contrasts):
+        compared = (contrast.treated, contrast.control)
+        thin = group_reasons(regions.counts, matrix.groups, compared)
+        unclear = np.isnan(fit.relative.se[:, k])
+        found.append(
+            [
+                why or few or ("not estimable from the animals that have it" if lost else "")
+                for why, few, lost in zip(shared, thin, unclear, strict=True)
+            ]
+        )
+    return found
+
+
+def _batches(animals: pd.DataFrame, design: Design) -> list[str] | None:
+    return None if design.batch is None else [str(b) for b in animals[design.batch]]
+
+
+def _guards(
+    regions: RegionCounts,
+    matrix: DesignMatrix,
+    fit: TwoComponentFit,
+    factor: NDArray[np.float64],
+    batches: list[str] | None,
+) -> list[str]:
+    names = [c.name for c in matrix.contrasts]
+    return [
+        *side_warnings(regions.side_counts, regions.animals),
+        *factor_warnings(factor, fit.factor, regions.animals),
+        *batch_warnings(factor, batches),
+        *variance_warnings(fit.regional.residuals, matrix.groups),
+        *shift_warnings(fit.shift, names),
+    ]

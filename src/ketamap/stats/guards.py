@@ -1,0 +1,225 @@
+"""What must be refused, and what a reader must be warned of."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ketamap.core.errors import DesignError
+from ketamap.core.units import LN2
+from ketamap.stats.factors import PSEUDO_COUNT
+from ketamap.stats.model import Estimates, LinearFit
+from ketamap.stats.rows import listed
+
+SIDE_SUFFIX = re.compile(r"^(?P<stem>.+?)[ _.\-]?(?P<side>lh?|left|rh?|right)$", re.IGNORECASE)
+"""Identifiers that end in a side."""
+
+PIECE_SUFFIX = re.compile(
+    r"^(?P<stem>.+?)[ _.\-]*(section|sec|slice|slide|image|img|scene|plane|tile)[ _.\-]*\d+$",
+    re.IGNORECASE,
+)
+"""Identifiers that end in a numbered piece of a brain."""
+
+SIDE_IMBALANCE_LN = LN2
+"""Median ln(left / right) from which a brain is called lopsided: two-fold."""
+
+SIDE_COUNT = 10.0
+"""Least sum of both sides of the regions that tell the imbalance (a bound on each side would
+leave out the most lopsided ones)."""
+
+SIDE_REGIONS = 5
+"""Regions needed to tell it."""
+
+OUTLIER_SCORE = 3.5
+"""Robust z score from which an animal factor is an outlier (Iglewicz and Hoaglin 1993)."""
+
+OUTLIER_LN = 0.5 * LN2
+"""An outlier also differs by this much: small cohorts have chance scores."""
+
+BATCH_RATIO = 5.0
+"""Ratio of batch means from which a batch is reported."""
+
+VARIANCE_RATIO = 2.0
+"""Ratio of the median variances of two groups from which pooled variances mislead."""
+
+
+def require_whole_animals(names: Iterable[str], animals: pd.DataFrame) -> None:
+    """Refuse identifiers that are hemispheres, sections or images of the same animals.
+
+    Parameters
+    ----------
+    names
+        Identifiers of the region table.
+    animals
+        The animals table: two hemispheres of one animal agree in all its columns.
+
+    Raises
+    ------
+    DesignError
+        If all identifiers pair up as left and right of one stem, alike in every column,
+        or several are numbered pieces of one stem.
+    """
+    pieces, sides = defaultdict(list), defaultdict(dict)
+    singles = 0
+    for name in names:
+        piece, side = PIECE_SUFFIX.match(name), SIDE_SUFFIX.match(name)
+        if piece:
+            pieces[piece["stem"]].append(name)
+        if side:
+            sides[side["stem"]][side["side"][0].lower()] = name
+        singles += not side
+    several = {stem: found for stem, found in pieces.items() if len(found) > 1}
+    if several:
+        stem, found = next(iter(several.items()))
+        msg = (
+            f"{len(several)} animals come as several sections or images, for instance {stem} as "
+            f"{listed(found)}. They are not independent: add them up to one row per animal."
+        )
+        raise DesignError(msg)
+    paired = bool(sides) and not singles and all(len(pair) == 2 for pair in sides.values())
+    if paired and all(_alike(animals, pair.values()) for pair in sides.values()):
+        stem, pair = next(iter(sides.items()))
+        msg = (
+            f"The {2 * len(sides)} identifiers are the hemispheres of {len(sides)} animals, for "
+            f"instance {stem} as {listed(list(pair.values()))}. Hemispheres are not animals: name "
+            f"the animal in 'animal' and the side in 'hemisphere'. If they really are different "
+            f"animals, give them identifiers that do not end in a side."
+        )
+        raise DesignError(msg)
+
+
+def _alike(animals: pd.DataFrame, names: Iterable[str]) -> bool:
+    rows = animals[animals["animal"].astype(str).isin(list(names))].drop(columns="animal")
+    return len(rows.drop_duplicates()) <= 1
+
+
+def require_same_animals(table: Sequence[str], animals: Sequence[str]) -> None:
+    """Refuse animals that are only in one of the two tables.
+
+    Raises
+    ------
+    DesignError
+        With the names.
+    """
+    unknown = [a for a in table if a not in set(animals)]
+    absent = [a for a in animals if a not in set(table)]
+    faults = []
+    if unknown:
+        faults.append(
+            f"the region table has {listed(unknown)}, which the animals table does not name "
+            f"(add them, or take their rows out of the region table)"
+        )
+    if absent:
+        faults.append(
+            f"the animals table names {listed(absent)}, which have no rows in the region table "
+            f"(take them out, or correct the identifiers)"
+        )
+    if faults:
+        msg = f"The tables are about different animals: {'; '.join(faults)}."
+        raise DesignError(msg)
+
+
+def side_warnings(side_counts: NDArray[np.float64], animals: Sequence[str]) -> list[str]:
+    """Warn of brains that are brighter on one side; ``(2, animal, region)`` counts."""
+    warnings = []
+    for k, animal in enumerate(animals):
+        left, right = side_counts[:, k]
+        both = np.nan_to_num(left + right) >= SIDE_COUNT
+        if both.sum() < SIDE_REGIONS:
+            continue
+        halves = np.log((left[both] + PSEUDO_COUNT) / (right[both] + PSEUDO_COUNT))
+        ratio = float(np.median(halves))
+        if abs(ratio) >= SIDE_IMBALANCE_LN:
+            more, less = ("left", "right") if ratio > 0 else ("right", "left")
+            warnings.append(
+                f"{animal}: {np.exp(abs(ratio)):.1f} times as many counts on the {more} as on the "
+                f"{less} (median over regions). Illumination or staining is the likely cause."
+            )
+    return warnings
+
+
+def factor_warnings(
+    factor_ln: NDArray[np.float64], fit: LinearFit, animals: Sequence[str]
+) -> list[str]:
+    """Warn of animals whose whole brain lies far from its group.
+
+    Parameters
+    ----------
+    factor_ln
+        Animal factors, shape ``(animal,)``.
+    fit
+        Their least squares on the design.
+    animals
+        Identifiers.
+    """
+    rest = fit.residuals[:, 0]
+    spread = 1.4826 * float(np.median(np.abs(rest - np.median(rest))))
+    warnings = []
+    for k, animal in enumerate(animals):
+        if abs(rest[k]) > max(OUTLIER_SCORE * spread, OUTLIER_LN):
+            warnings.append(
+                f"{animal}: its whole brain is {np.exp(abs(rest[k])):.1f} times "
+                f"{'above' if rest[k] > 0 else 'below'} its group (factor "
+                f"{factor_ln[k] / LN2:+.2f} log2); look at its images."
+            )
+    return warnings
+
+
+def shift_warnings(shift: Estimates, contrasts: Sequence[str]) -> list[str]:
+    """Label relative results where the whole brain shifts."""
+    low, high = shift.interval()
+    return [
+        f"{name}: the whole brain shifts by {shift.estimate[k] / LN2:+.2f} log2 "
+        f"[{low[k] / LN2:.2f}, {high[k] / LN2:.2f}]. Relative effects are relative to that "
+        f"shift; a relative decrease is no decrease of density."
+        for k, name in enumerate(contrasts)
+        if low[k] > 0 or high[k] < 0
+    ]
+
+
+def variance_warnings(residuals: NDArray[np.float64], groups: Sequence[str]) -> list[str]:
+    """Warn where unequal groups have unequal variances: pooled variances then mislead.
+
+    Parameters
+    ----------
+    residuals
+        Of the relative model, shape ``(animal, region)``.
+    groups
+        Group of each animal.
+    """
+    size = Counter(groups)
+    labels = list(size)
+    if len(set(size.values())) < 2:
+        return []
+    known = ~np.isnan(residuals).all(axis=0)
+    spread = {}
+    for g in labels:
+        rest = residuals[[h == g for h in groups]][:, known]
+        spread[g] = float(np.median(np.nansum(rest**2, axis=0))) / max(size[g] - 1, 1)
+    low, high = min(labels, key=spread.__getitem__), max(labels, key=spread.__getitem__)
+    if spread[low] <= 0 or spread[high] / spread[low] <= VARIANCE_RATIO:
+        return []
+    return [
+        f"Groups of unequal size have unequal variances: {high} (n = {size[high]}) "
+        f"{spread[high] / spread[low]:.1f} times {low} (n = {size[low]}), median over regions. "
+        f"Tests that pool them can call too much; use equal groups."
+    ]
+
+
+def batch_warnings(factor_ln: NDArray[np.float64], batches: Sequence[str] | None) -> list[str]:
+    """Warn of batches whose brains differ several-fold."""
+    if batches is None or len(set(batches)) < 2:
+        return []
+    means = {
+        b: float(np.mean(factor_ln[[x == b for x in batches]])) for b in dict.fromkeys(batches)
+    }
+    low, high = min(means, key=means.__getitem__), max(means, key=means.__getitem__)
+    ratio = float(np.exp(means[high] - means[low]))
+    if ratio < BATCH_RATIO:
+        return []
+    return [f"Batch {high} counts {ratio:.1f} times as many cells as batch {low}."]

@@ -1,0 +1,204 @@
+"""The two-component model: one brain-wide shift, and what each region does beside it.
+
+For any design matrix of full rank and any contrasts.  Natural logarithms throughout.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from ketamap.core.errors import DesignError
+from ketamap.stats.moderation import Moderated, moderate
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Estimates:
+    """Estimates with their standard errors; t distributed."""
+
+    estimate: NDArray[np.float64]
+    """Natural log units, shape ``(..., contrast)``."""
+
+    se: NDArray[np.float64]
+    """Standard errors, same shape."""
+
+    df: NDArray[np.float64]
+    """Degrees of freedom, same shape."""
+
+    @property
+    def p(self) -> NDArray[np.float64]:
+        """Two-sided p values; NaN where there is no estimate."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            t = np.abs(self.estimate) / self.se
+        return np.asarray(2.0 * stats.t.sf(t, self.df))
+
+    def interval(self, level: float = 0.95) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Ends of the confidence interval at a level in (0, 1)."""
+        half = self.se * stats.t.ppf(0.5 + level / 2, self.df)
+        return self.estimate - half, self.estimate + half
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class LinearFit:
+    """Least squares of every region on one design, region by region where values are missing."""
+
+    effect: NDArray[np.float64]
+    """Contrasts of the coefficients, shape ``(region, contrast)``; NaN where not estimable."""
+
+    scale: NDArray[np.float64]
+    """c'(D'D)^-1 c of the animals that have the region, same shape."""
+
+    variance: NDArray[np.float64]
+    """Residual variances, shape ``(region,)``; NaN where no degrees of freedom are left."""
+
+    df: NDArray[np.float64]
+    """Residual degrees of freedom, shape ``(region,)``."""
+
+    residuals: NDArray[np.float64]
+    """Shape ``(animal, region)``, NaN where missing."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class TwoComponentFit:
+    """Shift, relative and absolute effects of every contrast."""
+
+    shift: Estimates
+    """Shape ``(contrast,)``."""
+
+    relative: Estimates
+    """Shape ``(region, contrast)``."""
+
+    absolute: Estimates
+    """Shape ``(region, contrast)``."""
+
+    moderated: Moderated
+    """Regional variances after moderation, over the regions with residual freedom."""
+
+    regional: LinearFit
+    """The least squares behind `relative`."""
+
+    factor: LinearFit
+    """The least squares of the animal factor (one region)."""
+
+
+def fit_linear(
+    values: NDArray[np.float64], design: NDArray[np.float64], contrasts: NDArray[np.float64]
+) -> LinearFit:
+    """Fit every region by ordinary least squares.
+
+    Parameters
+    ----------
+    values
+        Shape ``(animal, region)``; a NaN drops the animal from that region only.
+    design
+        Shape ``(animal, coefficient)``, full rank.
+    contrasts
+        Shape ``(contrast, coefficient)``.
+
+    Returns
+    -------
+    LinearFit
+
+    Raises
+    ------
+    DesignError
+        If the design has not full rank or no residual degrees of freedom.
+    """
+    _require_full_rank(design)
+    n_regions, n_contrasts = values.shape[1], len(contrasts)
+    effect = np.full((n_regions, n_contrasts), np.nan)
+    scale, variance = np.full_like(effect, np.nan), np.full(n_regions, np.nan)
+    df, residuals = np.zeros(n_regions), np.full(values.shape, np.nan)
+    known = ~np.isnan(values)
+    patterns, member = np.unique(known.T, axis=0, return_inverse=True)
+    for k, animals in enumerate(patterns):
+        regions = np.flatnonzero(member.ravel() == k)
+        rank = int(np.linalg.matrix_rank(design[animals])) if animals.any() else 0
+        left = int(animals.sum()) - rank
+        if left < 1:
+            continue
+        block = values[np.ix_(animals, regions)]
+        inverse = np.linalg.pinv(design[animals])
+        rest = block - design[animals] @ (inverse @ block)
+        residuals[np.ix_(animals, regions)] = rest
+        variance[regions], df[regions] = np.sum(rest**2, axis=0) / left, left
+        able = _estimable(design[animals], inverse, contrasts)
+        effect[regions] = np.where(able, (contrasts @ inverse @ block).T, np.nan)
+        scale[regions] = np.where(able, np.sum((contrasts @ inverse) ** 2, axis=1), np.nan)
+    return LinearFit(effect=effect, scale=scale, variance=variance, df=df, residuals=residuals)
+
+
+def _estimable(
+    design: NDArray[np.float64], inverse: NDArray[np.float64], contrasts: NDArray[np.float64]
+) -> NDArray[np.bool_]:
+    """Whether each contrast lies in the row space of the design."""
+    return np.isclose(contrasts @ inverse @ design, contrasts, atol=1e-8).all(axis=1)
+
+
+def _require_full_rank(design: NDArray[np.float64]) -> None:
+    n, p = design.shape
+    rank = int(np.linalg.matrix_rank(design))
+    if rank < p:
+        msg = f"The design has {p} coefficients but rank {rank}; leave out what is aliased."
+        raise DesignError(msg)
+    if n - p < 1:
+        msg = f"{n} animals leave no degrees of freedom for {p} coefficients; add animals."
+        raise DesignError(msg)
+
+
+def fit_two_components(
+    density_ln: NDArray[np.float64],
+    factor_ln: NDArray[np.float64],
+    design: NDArray[np.float64],
+    contrasts: NDArray[np.float64],
+) -> TwoComponentFit:
+    """Estimate the brain-wide shift once, and each region beside it.
+
+    Parameters
+    ----------
+    density_ln
+        Log densities, shape ``(animal, region)``; NaN where missing.
+    factor_ln
+        Animal factors, shape ``(animal,)``.
+    design
+        Shape ``(animal, coefficient)``, full rank.
+    contrasts
+        Shape ``(contrast, coefficient)``.
+
+    Returns
+    -------
+    TwoComponentFit
+
+    Notes
+    -----
+    shift: least squares of the factor, G with variance vg on d = A - P.  relative: least
+    squares of density minus factor, variances moderated with a trend on mean density.
+    absolute: relative + G, variance se_r^2 + vg, degrees of freedom by Satterthwaite
+    (1946, Biometrics Bulletin 2:110): (se_r^2 + vg)^2 / (se_r^4/df_r + vg^2/d).  The
+    factor's variance counts once, however many regions share it.
+    """
+    factor = fit_linear(factor_ln[:, None], design, contrasts)
+    g, vg, dg = factor.effect[0], factor.variance[0] * factor.scale[0], factor.df[0]
+    shift = Estimates(estimate=g, se=np.sqrt(vg), df=np.full(g.shape, dg))
+    regional = fit_linear(density_ln - factor_ln[:, None], design, contrasts)
+    usable = regional.df > 0
+    moderated = moderate(
+        regional.variance[usable], regional.df[usable], np.nanmean(density_ln[:, usable], axis=0)
+    )
+    posterior, df = np.full(regional.df.shape, np.nan), np.full(regional.df.shape, np.nan)
+    posterior[usable], df[usable] = moderated.variance, moderated.df
+    vr = posterior[:, None] * regional.scale
+    dr = np.broadcast_to(df[:, None], vr.shape)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        satterthwaite = (vr + vg) ** 2 / (vr**2 / dr + vg**2 / dg)
+    return TwoComponentFit(
+        shift=shift,
+        relative=Estimates(estimate=regional.effect, se=np.sqrt(vr), df=dr),
+        absolute=Estimates(estimate=regional.effect + g, se=np.sqrt(vr + vg), df=satterthwaite),
+        moderated=moderated,
+        regional=regional,
+        factor=factor,
+    )
