@@ -12,13 +12,13 @@ from math import ceil, floor, isfinite
 from typing import Any, TypeAlias
 
 from ketamap.report.palette import INK, LINE, SOFT_INK
-from ketamap.report.words import MINUS, fold, interval, probability, signed
+from ketamap.report.words import MINUS, TIMES, equation, fold, interval, signed
 
 Figure: TypeAlias = dict[str, Any]
 
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 
-TICKS_AT_MOST = 7
+TICKS_AT_MOST = 5
 
 
 def base_layout(height_px: int, **more: Any) -> dict[str, Any]:
@@ -53,15 +53,19 @@ def axis(title: str = "", **more: Any) -> dict[str, Any]:
         "ticks": "",
         "fixedrange": True,
         "automargin": False,
+        "tickangle": 0,
     }
     found.update(more)
     return found
 
 
-def log2_axis(low: float, high: float, title: str, **more: Any) -> dict[str, Any]:
-    """Axis of log2 changes, each tick with its factor beneath."""
+def log2_axis(
+    low: float, high: float, title: str, *, beside: bool = False, **more: Any
+) -> dict[str, Any]:
+    """Axis of log2 changes, each tick with its factor beneath or ``beside`` it."""
     ticks = log2_ticks(low, high)
-    text = [f"{tick_text(t)}<br><span style='font-size:11px'>{fold_tick(t)}</span>" for t in ticks]
+    form = "{} ({})" if beside else "{}<br><span style='font-size:11px'>{}</span>"
+    text = [form.format(tick_text(t), fold_tick(t)) for t in ticks]
     zero = {"zeroline": True, "zerolinecolor": SOFT_INK, "zerolinewidth": 1.2}
     return axis(title, range=[low, high], tickvals=ticks, ticktext=text, **zero, **more)
 
@@ -81,13 +85,13 @@ def tick_text(value: float) -> str:
 
 
 def fold_tick(value: float) -> str:
-    """Write the factor of a tick: ``2×``, ``0.5×``."""
+    """Write the factor of a tick, two digits and a multiplication sign."""
     factor = 2.0**value
-    return f"{factor:.0f}×" if factor >= 9.95 else f"{factor:.2g}×"
+    return f"{factor:.0f}{TIMES}" if factor >= 9.95 else f"{factor:.2g}{TIMES}"
 
 
 def reach(values: Iterable[float], least: float = 0.5) -> tuple[float, float]:
-    """Ends of an axis that holds all finite values and zero, with a margin."""
+    """Find the ends of an axis that holds all finite values and zero, with a margin."""
     finite = [float(v) for v in values if isfinite(v)]
     low, high = min([0.0, *finite]), max([0.0, *finite])
     margin = 0.06 * (high - low)
@@ -107,7 +111,7 @@ def effect_hover(label: str, row: Any, estimand: str) -> str:
     )
     return (
         f"{label}: {signed(value)} log2 ({fold(value)})<br>"
-        f"95 % interval {interval(low, high)}<br>q = {probability(q)}"
+        f"95 % interval {interval(low, high)}<br>{equation('q', q)}"
     )
 
 

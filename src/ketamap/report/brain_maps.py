@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from math import ceil
 from typing import Any
 
@@ -12,13 +13,16 @@ from numpy.typing import NDArray
 
 from ketamap.core.atlas import Atlas
 from ketamap.core.units import UM_PER_MM
-from ketamap.report.comparisons import Comparison
+from ketamap.report.comparisons import Comparison, records
 from ketamap.report.contours import outlines, path_text, smooth_labels
 from ketamap.report.palette import NO_CALL_FILL, NOT_ANALYSED_FILL, effect_fill
-from ketamap.report.words import estimate, fold, probability
+from ketamap.report.words import equation, estimate, fold
 
 SLICES = 8
-"""Coronal slices drawn."""
+"""Coronal slices drawn, one in each stretch of the brain."""
+
+MORE_SLICES = 4
+"""Slices added at most, to show called regions that the others miss."""
 
 NOT_ANALYSED = 0
 """Label of places in the brain that belong to no analysed region."""
@@ -139,7 +143,8 @@ def choose_slices(labels: NDArray[np.int64], called: Sequence[int]) -> list[int]
     """Choose one plane in each of `SLICES` stretches from front to back.
 
     Within the middle of its stretch, the plane with most called regions that no earlier
-    plane shows; the most central one at ties.
+    plane shows; the most central one at ties.  Then up to `MORE_SLICES` further planes, as
+    long as they show called regions that none of those does.
 
     Parameters
     ----------
@@ -152,7 +157,7 @@ def choose_slices(labels: NDArray[np.int64], called: Sequence[int]) -> list[int]
     edges = np.linspace(inside[0], inside[-1] + 1, SLICES + 1)
     shown: set[int] = set()
     chosen: list[int] = []
-    for low, high in zip(edges[:-1], edges[1:], strict=True):
+    for low, high in pairwise(edges):
         centre, half = (low + high - 1) / 2, 0.35 * (high - low)
         near = range(max(ceil(centre - half), 0), int(centre + half) + 1)
         planes = [k for k in near if k < len(labels)] or [min(round(centre), len(labels) - 1)]
@@ -161,7 +166,7 @@ def choose_slices(labels: NDArray[np.int64], called: Sequence[int]) -> list[int]
         if best not in chosen:
             chosen.append(best)
             shown |= visible[best]
-    return chosen
+    return sorted(chosen + _further(labels, set(called) - shown, chosen))
 
 
 def colour_limit(comparisons: Sequence[Comparison]) -> float:
@@ -179,7 +184,7 @@ def fill_slices(
     drawing: BrainDrawing, comparison: Comparison, limit_log2: float
 ) -> list[tuple[Slice, list[Filled]]]:
     """Colour each shape by the relative estimate, grey where not called, hatched where untested."""
-    rows: dict[int, Any] = {r.region_id: r for r in comparison.regions.itertuples()}
+    rows = {r.region_id: r for r in records(comparison.regions)}
     return [
         (one, [_fill(shape, rows.get(shape.region_id), limit_log2) for shape in one.shapes])
         for one in drawing.slices
@@ -203,7 +208,7 @@ def _effects_text(row: Any) -> str:
     lines = []
     for e in ("relative", "absolute"):
         value, low, high, q = (getattr(row, f"{e}_{x}") for x in ("estimate", "low", "high", "q"))
-        text = f"{e} {estimate(value, low, high)} log2 ({fold(value)}), q = {probability(q)}"
+        text = f"{e} {estimate(value, low, high)} log2 ({fold(value)}), {equation('q', q)}"
         lines.append(text)
     return "\n".join(lines)
 
@@ -211,6 +216,18 @@ def _effects_text(row: Any) -> str:
 def _roll(atlas: Atlas, ids: NDArray[Any], nearest: NDArray[np.int64]) -> NDArray[np.int64]:
     rows = atlas.structures.rows_of(ids)
     return np.where(rows >= 0, nearest[np.maximum(rows, 0)], BEYOND)
+
+
+def _further(labels: NDArray[np.int64], missed: set[int], chosen: list[int]) -> list[int]:
+    added: list[int] = []
+    while missed and len(added) < MORE_SLICES:
+        visible = {k: _visible(plane) & missed for k, plane in enumerate(labels)}
+        best = max(visible, key=lambda k: (len(visible[k]), -k))
+        if not visible[best] or best in chosen:
+            break
+        added.append(best)
+        missed = missed - visible[best]
+    return added
 
 
 def _visible(plane: NDArray[np.int64]) -> set[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -102,6 +103,11 @@ def comparisons_of(report: StudyReport) -> tuple[Comparison, ...]:
             )
         )
     return tuple(found)
+
+
+def records(regions: pd.DataFrame) -> list[Any]:
+    """Rows as named tuples, whose columns the type checker does not know."""
+    return list(regions.itertuples(index=False))
 
 
 def name_of(region_id: int, acronym: str, atlas: Atlas | None) -> str:

@@ -49,7 +49,7 @@ def smooth_labels(labels: NDArray[np.int64], enlarge: int) -> NDArray[np.int64]:
 
 
 def outlines(mask: NDArray[np.bool_], tolerance: float) -> list[NDArray[np.float64]]:
-    """Closed outlines of a mask.
+    """Draw the closed outlines of a mask.
 
     Parameters
     ----------
@@ -126,11 +126,12 @@ def path_text(lines: list[NDArray[np.float64]], scale: float) -> str:
 
 
 def _box(mask: NDArray[np.bool_]) -> tuple[slice, slice]:
-    def span(filled: NDArray[np.bool_]) -> slice:
+    def span(axis: int) -> slice:
+        filled = np.asarray(mask.any(axis=axis))
         at = np.flatnonzero(filled)
         return slice(max(int(at[0]) - PAD, 0), min(int(at[-1]) + PAD + 1, len(filled)))
 
-    return span(mask.any(axis=1)), span(mask.any(axis=0))
+    return span(1), span(0)
 
 
 def _scaled(span: slice, factor: int) -> slice:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ketamap.report.comparisons import BOTH, Comparison
+from ketamap.report.comparisons import BOTH, Comparison, records
 from ketamap.report.contents import StudyReport
 from ketamap.report.groups import (
     VALUES_SHOWN,
@@ -18,7 +18,7 @@ from ketamap.report.groups import (
     plain_numbers,
     wide_values,
 )
-from ketamap.report.words import fold, interval, probability, signed
+from ketamap.report.words import equation, fold, interval, probability, signed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +76,7 @@ def effect_rows(
             cells=tuple(cell for estimand in BOTH for cell in _cells(row, estimand)),
         )
         for comparison in comparisons
-        for row in _typed(comparison.regions.sort_values("evidence"))
+        for row in records(comparison.regions.sort_values("evidence"))
     ]
 
 
@@ -100,15 +100,11 @@ def regions_payload(
                 "key": c.key,
                 "label": c.label,
                 "measure": c.measure,
-                "effects": {str(r.region_id): _effect_payload(r) for r in _typed(c.regions)},
+                "effects": {str(r.region_id): _effect_payload(r) for r in records(c.regions)},
             }
             for c in comparisons
         ],
     }
-
-
-def _typed(regions: pd.DataFrame) -> list[Any]:
-    return list(regions.itertuples(index=False))
 
 
 def _status(row: Any) -> str:
@@ -159,6 +155,12 @@ def _effect_payload(row: Any) -> Mapping[str, Any]:
     texts = {}
     for e in BOTH:
         value, low, high, q = (getattr(row, f"{e}_{x}") for x in ("estimate", "low", "high", "q"))
-        texts[e] = [signed(value), interval(low, high), fold(value), probability(q)]
+        texts[e] = [
+            signed(value),
+            interval(low, high),
+            fold(value),
+            probability(q),
+            equation("q", q),
+        ]
     reason = "" if row.testable else f"not testable: {row.reason or 'no reason given'}"
     return {"a": row.acronym, "n": row.name, "why": reason, **texts}

@@ -40,14 +40,9 @@ class Groups:
 def groups_of(report: StudyReport) -> Groups:
     """Find the groups, from the animals table or else from the animal factors."""
     animals = report.animals
-    if "group" in animals.columns:
-        pairs = zip(animals["animal"].astype(str), animals["group"].astype(str), strict=True)
-    elif "group" in report.animal_factors.columns:
-        factors = report.animal_factors
-        pairs = zip(factors["animal"].astype(str), factors["group"].astype(str), strict=True)
-    else:
-        pairs = ((str(animal), UNGROUPED) for animal in animals["animal"])
-    of_animal = dict(pairs)
+    named = next((f for f in (animals, report.animal_factors) if "group" in f.columns), animals)
+    labels = named["group"] if "group" in named.columns else [UNGROUPED] * len(named)
+    of_animal = {str(a): str(g) for a, g in zip(named["animal"], labels, strict=True)}
     names = tuple(dict.fromkeys(of_animal.values()))
     return Groups(of_animal=of_animal, names=_by_dose(names, animals))
 

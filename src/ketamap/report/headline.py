@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from ketamap.report.comparisons import Comparison
+from ketamap.report.comparisons import Comparison, records
 from ketamap.report.words import (
+    equation,
     estimate,
     fold,
     interval,
@@ -17,7 +18,6 @@ from ketamap.report.words import (
     listing,
     percent,
     plural,
-    probability,
     signed,
 )
 
@@ -85,7 +85,7 @@ def shift_sentence(comparison: Comparison) -> str:
         if s.off_zero
         else "The interval includes no change, which does not show that there was none."
     )
-    return f"Brain-wide shift: {size}, p = {probability(s.p)}. {tail}"
+    return f"Brain-wide shift: {size}, {equation('p', s.p)}. {tail}"
 
 
 def found_sentence(comparison: Comparison, alpha: float) -> str:
@@ -106,7 +106,7 @@ def found_sentence(comparison: Comparison, alpha: float) -> str:
             f"is called {rate}. That is not evidence that nothing changed. {seen}"
         )
     up = int((called["relative_estimate"] > 0).sum())
-    first = [_named(row) for row in called.head(NAMED).itertuples()]
+    first = [_named(row) for row in records(called.head(NAMED))]
     verb = "is" if len(called) == 1 else "are"
     return (
         f"Relative to the brain-wide change, {len(called)} of {plural(tested, 'tested region')} "

@@ -60,8 +60,8 @@ def _imaging(report: StudyReport) -> str:
         )
     if counted:
         text += (
-            f". Between {min(counted):,} and {max(counted):,} cells were detected per brain, "
-            f"{sum(counted):,} in all, and every one is accounted for in the balance sheet"
+            f". Per brain {min(counted):,} to {max(counted):,} cells were detected, "
+            f"{sum(counted):,} in all; the balance sheet accounts for every one"
         )
     return text + "."
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ketamap.core.registration import RegistrationQuality
 from ketamap.report.contents import BrainQuality
 from ketamap.report.groups import Groups
@@ -28,8 +31,8 @@ class BrainCard:
 
     verdict_words: str
     reasons: tuple[str, ...]
-    pictures: tuple[tuple[str, str], ...]
-    """Name of the plane and address of the picture."""
+    pictures: tuple[tuple[str, str, float], ...]
+    """Name of the plane, address of the picture, its width over its height."""
 
     figures: tuple[tuple[str, str], ...]
     """Label and value, with units."""
@@ -58,7 +61,7 @@ def brain_cards(brains: Sequence[BrainQuality], groups: Groups) -> list[BrainCar
             verdict=brain.quality.verdict if brain.quality else "",
             verdict_words=VERDICT_WORDS[brain.quality.verdict] if brain.quality else "",
             reasons=brain.quality.reasons if brain.quality else (),
-            pictures=tuple((name, overlay_uri(g, b)) for name, g, b in brain.overlays),
+            pictures=tuple(_picture(*one) for one in brain.overlays),
             figures=(*_registration_figures(brain.quality), *_other_figures(brain)),
         )
         for brain in brains
@@ -72,6 +75,12 @@ def balance_rows(brains: Sequence[BrainQuality], groups: Groups) -> list[Balance
         for brain in brains
         if brain.balance
     ]
+
+
+def _picture(
+    name: str, grey: NDArray[np.uint8], boundary: NDArray[np.bool_]
+) -> tuple[str, str, float]:
+    return name, overlay_uri(grey, boundary), round(grey.shape[1] / grey.shape[0], 3)
 
 
 def _balance_row(animal: str, group: str, balance: Mapping[str, int]) -> BalanceRow:

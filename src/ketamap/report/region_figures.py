@@ -13,12 +13,10 @@ from ketamap.report.axes import (
     axis,
     base_layout,
     caption,
-    effect_hover,
     log2_axis,
     reach,
-    region_hover,
 )
-from ketamap.report.comparisons import BOTH, Comparison
+from ketamap.report.comparisons import BOTH, Comparison, records
 from ketamap.report.groups import Groups, plain_numbers, spread
 from ketamap.report.palette import INK, SOFT_INK, direction_mark, group_colours
 from ketamap.report.shift_figures import mean_bar
@@ -30,16 +28,22 @@ FOREST_LEAST, FOREST_MOST = 12, 30
 MULTIPLES = 12
 """Regions whose animals are shown one panel each."""
 
-LABELS = 12
-"""Regions named in a volcano, strongest evidence first."""
+LABELS = 14
+"""Regions named in a volcano, strongest evidence first, where there is room."""
 
-SMALLEST_P = 1e-12
+LABEL_ROOM = (0.07, 0.055)
+"""Least distance of two names, as a share of the panel's width and height."""
+
+BARS = 40
+"""Regions whose intervals are drawn in a volcano, strongest evidence first."""
+
+SMALLEST_P = 1e-16
 """Where the volcano's vertical axis ends: below it p values are not told apart."""
 
-PANELS = {"relative": (0.0, 0.475), "absolute": (0.525, 1.0)}
+PANELS = {"relative": (0.0, 0.47), "absolute": (0.53, 1.0)}
 TITLES = {
-    "relative": "<b>Relative</b> to the brain-wide change",
-    "absolute": "<b>Absolute</b> change of density",
+    "relative": "<b>Relative</b> effect",
+    "absolute": "<b>Absolute</b> effect",
 }
 
 
@@ -59,12 +63,12 @@ def forest(comparison: Comparison) -> Figure | None:
     low, high = reach(ends.ravel())
     rows = list(range(len(top)))
     data = [_forest_panel(top, estimand, at) for at, estimand in enumerate(BOTH, start=1)]
-    layout = base_layout(112 + 23 * len(top), margin={"l": 250, "r": 12, "t": 40, "b": 66})
+    layout = base_layout(112 + 23 * len(top), margin={"l": 264, "r": 12, "t": 40, "b": 66})
     for at, estimand in enumerate(BOTH, start=1):
         layout[f"xaxis{at if at > 1 else ''}"] = log2_axis(
             low, high, "log2 change (factor beneath)", domain=PANELS[estimand], anchor="y"
         )
-    labels = [_row_label(r.acronym, r.name) for r in top.itertuples()]
+    labels = [_row_label(r.acronym, r.name) for r in records(top)]
     layout["yaxis"] = axis(tickvals=rows, ticktext=labels, range=[len(top) - 0.4, -0.6])
     layout["annotations"] = [caption(TITLES[e], PANELS[e][0]) for e in BOTH]
     return {"data": data, "layout": layout}
@@ -75,7 +79,7 @@ def volcano(comparison: Comparison) -> Figure | None:
     tested = comparison.tested
     if tested.empty:
         return None
-    low, high = reach(tested[[f"{e}_estimate" for e in BOTH]].to_numpy().ravel())
+    low, high = reach(_volcano_ends(tested))
     layout = base_layout(430, margin={"l": 62, "r": 12, "t": 40, "b": 66})
     layout["annotations"] = [caption(TITLES[e], PANELS[e][0]) for e in BOTH]
     layout["shapes"] = []
@@ -89,7 +93,9 @@ def volcano(comparison: Comparison) -> Figure | None:
         cut = tested.loc[tested[f"{estimand}_called"], f"{estimand}_p"].max()
         if np.isfinite(cut):
             layout["shapes"].append(_cut_line(_height(cut), suffix))
-    layout["yaxis"] = axis("strength of evidence, \N{MINUS SIGN}log10 p", rangemode="tozero")
+    layout["yaxis"] = axis(
+        "strength of evidence, \N{MINUS SIGN}log10 p", range=_volcano_heights(tested)
+    )
     return {"data": data, "layout": layout}
 
 
@@ -113,21 +119,21 @@ def animal_multiples(
         return None
     columns = 4
     lines = -(-len(top) // columns)
-    layout = base_layout(70 + 158 * lines, margin={"l": 62, "r": 12, "t": 30, "b": 40})
+    layout = base_layout(20 + 172 * lines, margin={"l": 62, "r": 12, "t": 8, "b": 12})
     layout["annotations"] = []
     data: list[Figure] = []
     centred = relative.loc[top["region_id"]].sub(
         relative.loc[top["region_id"]].mean(axis=1), axis=0
     )
     low, high = reach(centred.to_numpy().ravel())
-    for k, row in enumerate(top.itertuples()):
+    for k, row in enumerate(records(top)):
         suffix = str(k + 1) if k else ""
         line, column = divmod(k, columns)
         data += _animals_panel(row, centred.loc[row.region_id], groups, suffix)
         width, height = 1 / columns, 1 / lines
         x = [column * width + (0.0 if column == 0 else 0.014), (column + 1) * width - 0.012]
-        y = [1 - (line + 1) * height + 0.2 * height, 1 - line * height - 0.06 * height]
-        places = {
+        y = [1 - (line + 1) * height + 0.03 * height, 1 - line * height - 0.24 * height]
+        places: dict[str, Any] = {
             "range": [-0.6, len(groups.names) - 0.4],
             "showgrid": False,
             "anchor": f"y{suffix}",
@@ -172,7 +178,6 @@ def _forest_panel(top: pd.DataFrame, estimand: str, at: int) -> Figure:
             "thickness": 1.4,
             "width": 0,
         },
-        "hovertext": [_both_hover(r) for r in top.itertuples()],
         "hoverinfo": "text",
     }
 
@@ -189,9 +194,7 @@ def _volcano_panel(tested: pd.DataFrame, estimand: str, suffix: str) -> list[Fig
         "y": plain_numbers(_height(shown[f"{estimand}_p"])),
         "customdata": [int(i) for i in shown["region_id"]],
         "text": _labels(shown, estimand),
-        "textposition": [
-            "middle right" if v > 0 else "middle left" for v in shown[f"{estimand}_estimate"]
-        ],
+        "textposition": "top center",
         "textfont": {"size": 11, "color": INK},
         "cliponaxis": False,
         "marker": {
@@ -202,10 +205,9 @@ def _volcano_panel(tested: pd.DataFrame, estimand: str, suffix: str) -> list[Fig
                 for v, c in zip(shown[f"{estimand}_estimate"], called, strict=True)
             ],
         },
-        "hovertext": [_both_hover(r) for r in shown.itertuples()],
         "hoverinfo": "text",
     }
-    mine = shown[called]
+    mine = shown[called].nsmallest(BARS, f"{estimand}_p")
     bars = {
         **axes,
         "type": "scatter",
@@ -217,6 +219,21 @@ def _volcano_panel(tested: pd.DataFrame, estimand: str, suffix: str) -> list[Fig
         "hoverinfo": "skip",
     }  # fmt: skip
     return [bars, points]
+
+
+def _volcano_heights(tested: pd.DataFrame) -> list[float]:
+    top = _height(tested[[f"{e}_p" for e in BOTH]].min().min())
+    top = max(float(np.nan_to_num(top)), 1.0)
+    return [round(-0.04 * top, 3), round(1.1 * top, 3)]
+
+
+def _volcano_ends(tested: pd.DataFrame) -> list[float]:
+    """Values the axis must hold: all estimates, and the intervals of called regions."""
+    ends: list[float] = []
+    for e in BOTH:
+        called = tested[tested[f"{e}_called"]]
+        ends += [*tested[f"{e}_estimate"], *called[f"{e}_low"], *called[f"{e}_high"]]
+    return ends
 
 
 def _animals_panel(row: Any, values: pd.Series[float], groups: Groups, suffix: str) -> list[Figure]:
@@ -252,23 +269,22 @@ def _panel_caption(row: Any, x: float, y: float) -> dict[str, Any]:
     value = (
         f"{signed(row.relative_estimate)} [{signed(row.relative_low)}, {signed(row.relative_high)}]"
     )
-    text = f"<b>{escape(row.acronym)}</b>  <span style='color:{SOFT_INK}'>{value}</span>"
+    text = f"<b>{escape(row.acronym)}</b><br><span style='color:{SOFT_INK}'>{value}</span>"
     return caption(text, x, y, yshift=1, font={"size": 12, "color": INK})
 
 
 def _labels(shown: pd.DataFrame, estimand: str) -> list[str]:
-    called = shown[shown[f"{estimand}_called"]].sort_values(f"{estimand}_p")
-    named = set(called.head(LABELS)["region_id"])
-    return [
-        escape(a) if i in named else ""
-        for i, a in zip(shown["region_id"], shown["acronym"], strict=True)
-    ]
-
-
-def _both_hover(row: Any) -> str:
-    lines = [region_hover(row.name, row.acronym)]
-    lines += [effect_hover(f"<b>{e}</b>", row, e) for e in BOTH]
-    return "<br>".join(lines) + "<br><i>click for the animals</i>"
+    """Names of the called regions with the strongest evidence, those that would overlap left out."""
+    x, y = shown[f"{estimand}_estimate"], _height(shown[f"{estimand}_p"])
+    room_x, room_y = (
+        r * (float(np.ptp(v)) or 1.0) for r, v in zip(LABEL_ROOM, (x, y), strict=True)
+    )
+    called = shown[shown[f"{estimand}_called"]].nsmallest(LABELS, f"{estimand}_p").index
+    named: list[int] = []
+    for at in called:
+        if all(abs(x[at] - x[b]) > room_x or abs(y[at] - y[b]) > room_y for b in named):
+            named.append(at)
+    return [escape(shown.loc[at, "acronym"]) if at in named else "" for at in shown.index]
 
 
 def _height(p: Any) -> Any:
@@ -285,6 +301,6 @@ def _cut_line(height: float, suffix: str) -> dict[str, Any]:
 
 def _row_label(acronym: str, name: str) -> str:
     if name == acronym:
-        return f"<b>{escape(shortened(acronym, 30))}</b>"
-    rest = escape(shortened(name, 34 - len(acronym)))
+        return f"<b>{escape(shortened(acronym, 32))}</b>"
+    rest = escape(shortened(name, 33 - len(acronym)))
     return f"<span style='color:{SOFT_INK}'>{rest}</span>  <b>{escape(acronym)}</b>"

@@ -12,7 +12,7 @@ from ketamap.report.axes import Figure, axis, base_layout, log2_axis, reach
 from ketamap.report.comparisons import Comparison
 from ketamap.report.groups import Groups, plain_numbers, spread
 from ketamap.report.palette import INK, direction_mark, group_colours
-from ketamap.report.words import fold, interval, probability, shortened, signed
+from ketamap.report.words import equation, fold, interval, shortened, signed
 
 ROW_PX = 44
 """Height of one row of the forest."""
@@ -45,8 +45,8 @@ def shift_forest(comparisons: Sequence[Comparison]) -> Figure | None:
         "hovertext": [_shift_hover(c) for c in shown],
         "hoverinfo": "text",
     }
-    layout = base_layout(96 + ROW_PX * len(shown), margin={"l": 210, "r": 16, "t": 12, "b": 64})
-    layout["xaxis"] = log2_axis(low, high, "brain-wide change of density, log2 (factor beneath)")
+    layout = base_layout(96 + ROW_PX * len(shown), margin={"l": 170, "r": 16, "t": 12, "b": 64})
+    layout["xaxis"] = log2_axis(low, high, "brain-wide change, log2")
     layout["yaxis"] = axis(
         tickvals=list(range(len(shown))),
         ticktext=[_broken(c.label) for c in shown],
@@ -111,11 +111,11 @@ def _shift_hover(comparison: Comparison) -> str:
     return (
         f"<b>{escape(comparison.label)}</b><br>brain-wide shift {signed(s.estimate)} log2 "
         f"({fold(s.estimate)})<br>95 % interval {interval(s.low, s.high)}<br>"
-        f"p = {probability(s.p)}"
+        f"{equation('p', s.p)}"
     )
 
 
-def _broken(label: str, most: int = 26) -> str:
+def _broken(label: str, most: int = 24) -> str:
     """Break a long label in two lines at a blank near its middle."""
     if len(label) <= most:
         return escape(label)

@@ -20,7 +20,7 @@ from ketamap.report.axes import (
     reach,
     region_hover,
 )
-from ketamap.report.comparisons import BOTH, Comparison
+from ketamap.report.comparisons import BOTH, Comparison, records
 from ketamap.report.groups import plain_numbers
 from ketamap.report.palette import SOFT_INK, direction_mark
 from ketamap.report.region_figures import PANELS, TITLES
@@ -138,7 +138,7 @@ def _scatter(joined: pd.DataFrame) -> Figure:
         layout[f"xaxis{suffix}"] = log2_axis(
             low, high, "planted, log2", domain=PANELS[estimand], anchor="y"
         )
-    layout["yaxis"] = log2_axis(y_low, y_high, "estimated, log2")
+    layout["yaxis"] = log2_axis(y_low, y_high, "estimated, log2 (factor)", beside=True)
     return {"data": data, "layout": layout}
 
 
@@ -163,7 +163,7 @@ def _panel(
     points = {
         **axes,
         "mode": "markers",
-        "x": plain_numbers(rows[f"planted_{estimand}"]),
+        "x": plain_numbers(_apart(rows[f"planted_{estimand}"], span[1] - span[0])),
         "y": plain_numbers(value),
         "customdata": [int(i) for i in rows["region_id"]],
         "marker": {"size": 8, "color": marks, "opacity": 0.9},
@@ -176,10 +176,18 @@ def _panel(
             "thickness": 1.2,
             "width": 0,
         },
-        "hovertext": [_hover(row, estimand) for row in rows.itertuples()],
+        "hovertext": [_hover(row, estimand) for row in records(rows)],
         "hoverinfo": "text",
     }
     return [identity, points]
+
+
+def _apart(planted: pd.Series[float], width: float) -> list[float]:
+    """Spread regions with the same planted value sideways, by up to 2 % of the axis."""
+    order = planted.groupby(planted.round(6)).cumcount()
+    size = planted.groupby(planted.round(6)).transform("size")
+    share = (order + 0.5) / size - 0.5
+    return list(planted + share * 0.04 * width * np.minimum(1.0, size / 10))
 
 
 def _hover(row: Any, estimand: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from math import isfinite
 
 MINUS = "\N{MINUS SIGN}"
+TIMES = "\N{MULTIPLICATION SIGN}"
 NO_VALUE = "\N{EN DASH}"
 """Shown where there is no number."""
 
@@ -33,14 +34,14 @@ def interval(low: float | None, high: float | None, digits: int = 2) -> str:
 
 
 def fold(log2: float | None) -> str:
-    """Write a log2 change as a factor: 1 becomes ``2.00×``."""
+    """Write a log2 change as a factor: 1 becomes 2.00 and a multiplication sign."""
     if log2 is None or not isfinite(log2):
         return NO_VALUE
     factor = 2.0**log2
     if factor >= 99.5 or factor < 0.01:
-        return f"{factor:.2g}\N{MULTIPLICATION SIGN}"
+        return f"{factor:.2g}{TIMES}"
     digits = 0 if factor >= 9.95 else 2
-    return f"{factor:.{digits}f}\N{MULTIPLICATION SIGN}"
+    return f"{factor:.{digits}f}{TIMES}"
 
 
 def probability(value: float | None) -> str:
@@ -48,6 +49,12 @@ def probability(value: float | None) -> str:
     if value is None or not isfinite(value):
         return NO_VALUE
     return "<0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def equation(name: str, value: float | None) -> str:
+    """Write ``p = 0.012`` or ``p < 0.001``."""
+    text = probability(value)
+    return f"{name} < {text[1:]}" if text.startswith("<") else f"{name} = {text}"
 
 
 def estimate(value: float | None, low: float | None, high: float | None) -> str:

@@ -12,9 +12,31 @@
     return found ? found.measure : null;
   };
 
+  function escaped(text) {
+    const holder = document.createElement("span");
+    holder.textContent = text;
+    return holder.innerHTML;
+  }
+
+  // Region marks carry only an id: their hover text is written once, here.
+  function hoverText(region, key) {
+    const effect = payload.comparisons.find((c) => c.key === key).effects[region];
+    const title = effect.n === effect.a ? effect.a : effect.n + " (" + effect.a + ")";
+    const lines = ["<b>" + escaped(title) + "</b>"];
+    for (const kind of ["relative", "absolute"]) {
+      const [value, interval, factor, , q] = effect[kind];
+      lines.push("<b>" + kind + "</b> " + value + " log2 (" + factor + "), 95 % interval " + interval + ", " + escaped(q));
+    }
+    return lines.join("<br>") + "<br><i>click for the animals</i>";
+  }
+
   for (const box of document.querySelectorAll("[data-figure]")) {
     const name = box.dataset.figure;
     const figure = figures[name];
+    for (const trace of figure.data) {
+      if (!trace.customdata || trace.hovertext) continue;
+      trace.hovertext = trace.customdata.map((region) => hoverText(region, name.split("-")[1]));
+    }
     Plotly.newPlot(box, figure.data, figure.layout, config);
     box.on("plotly_click", (event) => {
       const region = event.points[0].customdata;
@@ -22,10 +44,10 @@
     });
   }
 
+  const PAGE_PX = 684; // A4 within its margins, see @page
   const onPaper = (printing) => {
     for (const box of document.querySelectorAll(".figure[data-figure]")) {
-      const width = printing ? Math.min(box.clientWidth || 680, 684) : null;
-      if (printing) Plotly.relayout(box, { width, autosize: false });
+      if (printing) Plotly.relayout(box, { width: PAGE_PX, autosize: false });
       else Plotly.relayout(box, { width: null, autosize: true });
     }
   };
@@ -49,12 +71,6 @@
       traces.push({ type: "scatter", mode: "markers", x: mine.map((_, k) => g + spread(mine.length, k)), y: mine.map((a) => a.y), marker: { size: 10, color: colour, opacity: 0.85 }, hovertext: mine.map((a) => escaped(a.animal) + "<br>" + a.y.toFixed(2) + " log2"), hoverinfo: "text" });
     });
     return traces;
-  }
-
-  function escaped(text) {
-    const holder = document.createElement("span");
-    holder.textContent = text;
-    return holder.innerHTML;
   }
 
   function drawAnimals(box, values, title) {
@@ -119,7 +135,17 @@
       drawAnimals(box, values[which] || [], which === "relative" ? "relative to the animal's level" : "density");
     }
   }
-  dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
+  const enlarged = document.getElementById("picture");
+  for (const one of [dialog, enlarged]) {
+    one.addEventListener("click", (event) => { if (event.target === one) one.close(); });
+  }
+  for (const picture of document.querySelectorAll(".pictures img")) {
+    picture.addEventListener("click", () => {
+      enlarged.querySelector("img").src = picture.src;
+      enlarged.querySelector("p").textContent = picture.alt;
+      enlarged.showModal();
+    });
+  }
 
   document.addEventListener("click", (event) => {
     const target = event.target.closest("[data-region]");
@@ -161,6 +187,7 @@
       row.hidden = !keep;
       shown += keep;
     }
+    document.getElementById("effects").classList.toggle("one", Boolean(comparison.value) || comparison.options.length === 2);
     document.getElementById("shown").textContent = shown + " of " + rows.length + " rows";
   }
   for (const control of [comparison, status, find]) control.addEventListener("input", filter);
