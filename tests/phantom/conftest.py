@@ -17,6 +17,7 @@ def small_settings():
         voxel_um=(50.0, 50.0, 50.0),
         background_voxel_um=(100.0, 100.0, 100.0),
         soma_diameter_um=100.0,
+        lattice_um=100.0,
     )
 
 

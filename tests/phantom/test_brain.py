@@ -45,14 +45,12 @@ def test_background_blocks_equal_the_same_part_of_the_whole(brain):
     np.testing.assert_array_equal(np.concatenate(parts), whole)
 
 
-def test_the_same_seed_gives_the_same_brain(atlas, brain, small_settings):
+def test_the_same_seed_gives_the_same_brain(atlas, brain, signal, small_settings):
     again = plan_brain(atlas, 11, settings=small_settings)
-    other = plan_brain(atlas, 12, settings=small_settings)
     pd.testing.assert_frame_equal(again.cells, brain.cells)
     pd.testing.assert_frame_equal(again.counts, brain.counts)
-    block = ((60, 60, 60), (80, 80, 80))
-    np.testing.assert_array_equal(again.signal_block(*block), brain.signal_block(*block))
-    assert not np.array_equal(other.signal_block(*block), brain.signal_block(*block))
+    block = again.signal_block((60, 60, 60), (80, 80, 80))
+    np.testing.assert_array_equal(block, signal[60:80, 60:80, 60:80])
 
 
 def test_a_brain_survives_the_trip_to_a_worker(brain):
@@ -111,23 +109,25 @@ def test_the_background_image_is_the_deformed_template(atlas, brain):
     assert np.corrcoef(carried[inside], atlas.template[inside])[0, 1] > 0.9
 
 
-def test_an_effect_changes_the_cells_of_its_region_only(atlas, small_settings):
-    structures = atlas.structures
+def test_an_effect_changes_the_cells_of_its_region_only(atlas, brain, small_settings):
     base = base_densities(atlas)
-    row = structures.position(structures.id_of("ZI"))
     change = np.zeros(len(base))
-    change[row] = -1.0
-    before, after = (
-        plan_brain(
-            atlas, 4, densities_per_mm3=base * 2**e, effects_log2=e, settings=small_settings
-        ).counts.set_index(["acronym", "hemisphere"])
-        for e in (0 * change, change)
+    change[atlas.structures.position(atlas.structures.id_of("ZI"))] = -1.0
+    changed = plan_brain(
+        atlas, 11, densities_per_mm3=base * 2**change, effects_log2=change, settings=small_settings
     )
+    after, before = (one.counts.set_index(["acronym", "hemisphere"]) for one in (changed, brain))
     halved = 0.5 * before.loc["ZI", "asked"].sum()
     assert after.loc["ZI", "asked"].sum() == pytest.approx(halved, abs=3)
     others = before.index.get_level_values("acronym") != "ZI"
     pd.testing.assert_series_equal(before["asked"][others], after["asked"][others])
     assert set(after.loc[after["effect_log2"] != 0.0].index.get_level_values(0)) == {"ZI"}
+
+
+def test_another_seed_gives_another_brain(atlas, brain, small_settings):
+    other = plan_brain(atlas, 12, settings=small_settings)
+    assert other.signal_grid.shape != brain.signal_grid.shape
+    assert not np.array_equal(other.counts["planted"][:50], brain.counts["planted"][:50])
 
 
 def test_densities_that_do_not_match_the_atlas_are_refused(atlas):

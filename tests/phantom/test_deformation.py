@@ -27,7 +27,7 @@ def rms(vectors):
     return np.sqrt(np.mean(np.sum(vectors**2, axis=1)))
 
 
-@settings(deadline=None, max_examples=6)
+@settings(deadline=None, max_examples=4)
 @given(seed=st.integers(0, 2**31), displacement_um=st.sampled_from([0.0, 150.0, 330.0]))
 def test_both_directions_agree_and_nothing_folds(atlas, brain_um, seed, displacement_um):
     transform = random_transform(atlas, seed, displacement_um=displacement_um)
@@ -43,7 +43,7 @@ def test_the_displacement_has_the_size_asked_for(atlas, brain_um, displacement_u
 
 
 def test_scale_and_rotation_stay_within_their_bounds(atlas):
-    for seed in range(5):
+    for seed in range(3):
         matrix = random_transform(atlas, seed).affine.matrix[:3, :3]
         sizes = np.linalg.svd(matrix, compute_uv=False)
         assert np.all(np.abs(sizes - 1.0) <= 0.05 + 1e-9)

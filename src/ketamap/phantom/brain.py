@@ -21,9 +21,6 @@ from ketamap.phantom.render import Channel, Somata, paint_block
 from ketamap.phantom.truth import cells_table, counts_table
 from ketamap.phantom.warping import carry_image, carry_labels, unit_volume, volumes_mm3
 
-_LATTICE_UM = 50.0
-"""Spacing of the lattice on which labels and tissue are carried into the sample, um."""
-
 
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True)
 class PhantomBrain:
@@ -120,7 +117,7 @@ def plan_brain(
         orientation=settings.orientation,
     )
     rng = np.random.default_rng(np.random.SeedSequence([animal_seed, 0xC3]))
-    lattice = sample_grid(atlas, transform, (_LATTICE_UM,) * 3)
+    lattice = sample_grid(atlas, transform, (settings.lattice_um,) * 3)
     planted, volumes = _plant(atlas, transform, lattice, density, settings, rng)
     signal_grid = sample_grid(atlas, transform, settings.voxel_um)
     background_grid = sample_grid(atlas, transform, settings.background_voxel_um)

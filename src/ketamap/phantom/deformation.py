@@ -28,7 +28,7 @@ _KNOT_UM = 200.0
 _PAD_UM = 1600.0
 """How far the deformation reaches beyond the atlas box, um: it covers the sample's corners."""
 
-_TRIES = 20
+_TRIES = 8
 """Draws before a displacement is refused as too large for its smoothness."""
 
 _SETTLED_UM = 0.02

@@ -40,6 +40,9 @@ class BrainSettings:
     spacing_diameters: float = 1.3
     """Least distance between two somata, in diameters: neighbours can be told apart."""
 
+    lattice_um: float = 50.0
+    """Spacing of the lattice on which regions and tissue are carried into the sample, um."""
+
     displacement_um: float = 150.0
     """See `random_transform`."""
 
