@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from ketamap.core.errors import DesignError
 from ketamap.core.units import LN2
-from ketamap.stats.factors import PSEUDO_COUNT
 from ketamap.stats.model import Estimates, LinearFit
 from ketamap.stats.rows import listed
 
@@ -25,15 +24,11 @@ PIECE_SUFFIX = re.compile(
 )
 """Identifiers that end in a numbered piece of a brain."""
 
-SIDE_IMBALANCE_LN = LN2
-"""Median ln(left / right) from which a brain is called lopsided: two-fold."""
+SIDE_RATIO = 2.0
+"""Ratio of the counts of the two sides from which a brain is called lopsided."""
 
-SIDE_COUNT = 10.0
-"""Least sum of both sides of the regions that tell the imbalance (a bound on each side would
-leave out the most lopsided ones)."""
-
-SIDE_REGIONS = 5
-"""Regions needed to tell it."""
+SIDE_COUNT = 100.0
+"""Least count of a brain for its sides to be compared."""
 
 OUTLIER_SCORE = 3.5
 """Robust z score from which an animal factor is an outlier (Iglewicz and Hoaglin 1993)."""
@@ -64,7 +59,8 @@ def require_whole_animals(names: Iterable[str], animals: pd.DataFrame) -> None:
         If all identifiers pair up as left and right of one stem, alike in every column,
         or several are numbered pieces of one stem.
     """
-    pieces, sides = defaultdict(list), defaultdict(dict)
+    pieces: dict[str, list[str]] = defaultdict(list)
+    sides: dict[str, dict[str, str]] = defaultdict(dict)
     singles = 0
     for name in names:
         piece, side = PIECE_SUFFIX.match(name), SIDE_SUFFIX.match(name)
@@ -125,21 +121,27 @@ def require_same_animals(table: Sequence[str], animals: Sequence[str]) -> None:
 
 
 def side_warnings(side_counts: NDArray[np.float64], animals: Sequence[str]) -> list[str]:
-    """Warn of brains that are brighter on one side; ``(2, animal, region)`` counts."""
+    """Warn of brains with more counts on one side.
+
+    Parameters
+    ----------
+    side_counts
+        Shape ``(2, animal, region)``: left, right; regions without both sides are left out.
+    animals
+        Identifiers.
+    """
+    both = ~np.isnan(side_counts).any(axis=0)
+    left, right = np.where(both, side_counts, 0.0).sum(axis=2)
     warnings = []
-    for k, animal in enumerate(animals):
-        left, right = side_counts[:, k]
-        both = np.nan_to_num(left + right) >= SIDE_COUNT
-        if both.sum() < SIDE_REGIONS:
+    for animal, a, b in zip(animals, left, right, strict=True):
+        if a + b < SIDE_COUNT or max(a, b) < SIDE_RATIO * min(a, b):
             continue
-        halves = np.log((left[both] + PSEUDO_COUNT) / (right[both] + PSEUDO_COUNT))
-        ratio = float(np.median(halves))
-        if abs(ratio) >= SIDE_IMBALANCE_LN:
-            more, less = ("left", "right") if ratio > 0 else ("right", "left")
-            warnings.append(
-                f"{animal}: {np.exp(abs(ratio)):.1f} times as many counts on the {more} as on the "
-                f"{less} (median over regions). Illumination or staining is the likely cause."
-            )
+        more, less = ("left", "right") if a > b else ("right", "left")
+        ratio = max(a, b) / max(min(a, b), 1.0)
+        warnings.append(
+            f"{animal}: {ratio:.1f} times as many counts on the {more} as on the {less}. "
+            f"Illumination or staining is the likely cause."
+        )
     return warnings
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ketamap.core.atlas import Structures
 from ketamap.core.errors import TableError
-from ketamap.stats.rows import listed
+from ketamap.stats.rows import listed, tally
 
 CountKind: TypeAlias = Literal["own", "total"]
 """Whether a row holds the structure alone, or the structure with all below it."""
@@ -134,7 +134,7 @@ def weigh_evidence(
         n_above=int(over.sum()),
         n_below=int(under.sum()),
         example=(
-            f"{structures.acronyms[pick]} {parent[pick]:,.6g}, its children {child[pick]:,.6g}"
+            f"{structures.acronyms[pick]} {tally(parent[pick])}, its children {tally(child[pick])}"
             if shown.size
             else "no structure has rows for its parts"
         ),
@@ -217,15 +217,15 @@ def find_double_counts(
         if drop is None:
             names = listed([structures.acronyms[c] for c in children])
             msg = (
-                f"The children of {name} hold more than {name} itself: {parts:,.6g} against "
-                f"{whole:,.6g} over all animals ({names}), and no few rows explain it. "
+                f"The children of {name} hold more than {name} itself: {tally(parts)} against "
+                f"{tally(whole)} over all animals ({names}), and no few rows explain it. "
                 f"Correct these rows or leave the doubtful ones out."
             )
             raise TableError(msg)
         extra[drop] = True
         names = listed([structures.acronyms[c] for c in drop])
         warnings.append(
-            f"{name} is counted twice: its children hold {parts:,.6g} against {whole:,.6g} in "
+            f"{name} is counted twice: its children hold {tally(parts)} against {tally(whole)} in "
             f"{name} itself, over all animals. Rows left out: {names}."
         )
     return extra, tuple(warnings)

@@ -36,7 +36,7 @@ class Estimates:
         return np.asarray(2.0 * stats.t.sf(t, self.df))
 
     def interval(self, level: float = 0.95) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Ends of the confidence interval at a level in (0, 1)."""
+        """Return the ends of the confidence interval at a level in (0, 1)."""
         half = self.se * stats.t.ppf(0.5 + level / 2, self.df)
         return self.estimate - half, self.estimate + half
 
@@ -135,7 +135,7 @@ def _estimable(
     design: NDArray[np.float64], inverse: NDArray[np.float64], contrasts: NDArray[np.float64]
 ) -> NDArray[np.bool_]:
     """Whether each contrast lies in the row space of the design."""
-    return np.isclose(contrasts @ inverse @ design, contrasts, atol=1e-8).all(axis=1)
+    return np.asarray(np.isclose(contrasts @ inverse @ design, contrasts, atol=1e-8).all(axis=1))
 
 
 def _require_full_rank(design: NDArray[np.float64]) -> None:

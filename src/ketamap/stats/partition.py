@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ketamap.core.atlas import Structures
 from ketamap.core.errors import BalanceError
+from ketamap.stats.rows import tally
 
 LAYER = re.compile(r"\blayers?\b", re.IGNORECASE)
 """Names of structures that are layers of the one above ("Frontal pole, layer 1")."""
@@ -144,10 +145,10 @@ def prove_sum(units_sum: NDArray[np.float64], root: NDArray[np.float64]) -> str:
     if np.any(gap > 0.5 + BALANCED_WITHIN * root[known]):
         worst = int(np.argmax(gap))
         msg = (
-            f"The units of an animal add up to {units_sum[known][worst]:,.6g}, its root holds "
-            f"{root[known][worst]:,.6g}: the partition counts cells twice or loses some."
+            f"The units of an animal add up to {tally(units_sum[known][worst])}, its root holds "
+            f"{tally(root[known][worst])}: the partition counts cells twice or loses some."
         )
         raise BalanceError(msg)
     if not known.any():
-        return f"{units_sum.sum():,.6g} in all (the table has no root to check against)"
-    return f"units add up to the root in every animal ({root[known].sum():,.6g} in all)"
+        return f"{tally(units_sum.sum())} in all (the table has no root to check against)"
+    return f"units add up to the root in every animal ({tally(root[known].sum())} in all)"

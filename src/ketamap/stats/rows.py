@@ -48,6 +48,9 @@ class Cells:
     root_totals: NDArray[np.float64] | None
     """Shape ``(animal,)``: the root's total by the table's own statement, if it has both kinds."""
 
+    present: NDArray[np.bool_]
+    """Shape ``(structure,)``: structures with a value in any animal."""
+
     is_own_form: bool
     """Whether it came from the program's own table, so that `counts` are own."""
 
@@ -62,6 +65,11 @@ def listed(names: list[str]) -> str:
     """Join names for a message, the first few and how many more."""
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
     return ", ".join(names[:NAMED]) + more
+
+
+def tally(value: float) -> str:
+    """Write a sum for a message: whole from a thousand on."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.6g}"
 
 
 def read_cells(table: pd.DataFrame, structures: Structures, measure: str) -> Cells:
@@ -114,9 +122,11 @@ def read_cells(table: pd.DataFrame, structures: Structures, measure: str) -> Cel
     unit = (
         "mm3" if kept["volume"].notna().any() else "mm2" if kept["area"].notna().any() else "none"
     )
+    counts = _spread(kept["count"], index, shape)
     return Cells(
         animals=animals,
-        counts=_spread(kept["count"], index, shape),
+        counts=counts,
+        present=np.asarray(~np.isnan(counts).all(axis=(0, 1))),
         extents=_spread(kept["area" if unit == "mm2" else "volume"], index, shape),
         extent_unit=unit,
         root_totals=_root_totals(_spread(kept["total"], index, shape)) if own_form else None,
@@ -156,7 +166,7 @@ def _plain(rows: pd.DataFrame, *, own_form: bool) -> pd.DataFrame:
             "animal": rows["animal"].astype(str),
             "region_id": _numeric(rows, "region_id"),
             "acronym": _text(rows["acronym"]) if "acronym" in rows else blank,
-            "side": _sides(rows["hemisphere"] if "hemisphere" in rows else blank),
+            "side": _sides(rows.get("hemisphere", blank)),
             "count": _numeric(rows, value, least=0.0),
             "total": _numeric(rows, "total") if own_form else np.nan,
             "volume": _numeric(rows, "volume_own_mm3" if own_form else "volume_mm3", least=0.0),
@@ -216,7 +226,8 @@ def _unmapped_warnings(frame: pd.DataFrame) -> list[str]:
     text = listed([f"{a} ({n:,.0f})" for a, n in sums.items()])
     return [
         f"{len(sums)} structures of the table are not in the atlas tree; their rows (counts in "
-        f"brackets) are not used: {text}."
+        f"brackets) are not used; where rows are totals, their cells stay in the structure above: "
+        f"{text}."
     ]
 
 

@@ -129,7 +129,7 @@ def _depth_first(parent_of: dict[int, int], root: int) -> list[int]:
 def match_structures(
     region_id: NDArray[np.float64], acronym: NDArray[np.object_], structures: Structures
 ) -> NDArray[np.int64]:
-    """Find the structure of each row: by id, else by acronym, else by acronym of other case.
+    """Find the structure of each row: by id, else by acronym, else by acronym whatever its case and blanks.
 
     Parameters
     ----------
@@ -157,10 +157,15 @@ def match_structures(
     return found[code] if len(code) else np.empty(0, dtype=np.int64)
 
 
+def _fold(acronym: str) -> str:
+    """Acronym without case and blanks ("CUL4, 5" is "CUL4,5" elsewhere)."""
+    return "".join(acronym.lower().split())
+
+
 def _unique_folded(structures: Structures) -> dict[str, int]:
     folded: dict[str, list[int]] = {}
     for k, a in enumerate(structures.acronyms):
-        folded.setdefault(a.lower(), []).append(k)
+        folded.setdefault(_fold(a), []).append(k)
     return {a: rows[0] for a, rows in folded.items() if len(rows) == 1}
 
 
@@ -176,4 +181,4 @@ def _match(
         return BACKGROUND
     if given is not None and given in structures:
         return structures.position(int(region_id))
-    return exact.get(acronym, folded.get(acronym.lower(), UNMAPPED))
+    return exact.get(acronym, folded.get(_fold(acronym), UNMAPPED))

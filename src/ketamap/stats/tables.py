@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ketamap.core.atlas import Structures
 from ketamap.core.errors import BalanceError, TableError
 from ketamap.stats.hierarchy import (
+    EQUAL_WITHIN,
     CountKind,
     Evidence,
     decide_kind,
@@ -21,7 +22,7 @@ from ketamap.stats.hierarchy import (
     weigh_evidence,
 )
 from ketamap.stats.partition import RULE, Units, divide, prove_sum, unit_rows
-from ketamap.stats.rows import Cells, listed, read_cells
+from ketamap.stats.rows import Cells, listed, read_cells, tally
 from ketamap.stats.structures import ROOT_ID
 
 
@@ -113,7 +114,7 @@ def region_counts(
         hierarchy is counted twice beyond repair, or there are no volumes.
     """
     cells = read_cells(table, structures, measure)
-    present = ~np.isnan(cells.counts).all(axis=(0, 1))
+    present = cells.present
     parents = present_parents(present, structures)
     evidence = weigh_evidence(cells.counts, parents, structures)
     kind = decide_kind(evidence, "own" if cells.is_own_form else counts)
@@ -132,7 +133,7 @@ def region_counts(
         extents, note = _own_extents(np.where(extra, np.nan, extents), parents, structures)
         warnings += note
     unit = unit_rows(structures)
-    units = divide(own, extents, unit, spoilt.any(axis=1))
+    units = divide(own, extents, unit, np.asarray(spoilt.any(axis=1)))
     try:
         proof = prove_sum(np.nansum(own, axis=(1, 2)), root)
     except BalanceError as err:
@@ -220,11 +221,11 @@ def _extents(
         msg = "The table has no volume_mm3. Add it, or name an atlas to take the volumes from."
         raise TableError(msg)
     own = np.array([atlas_volumes.get(int(i), 0.0) for i in structures.ids])
-    present = ~np.isnan(cells.counts).all(axis=(0, 1))
+    present = cells.present
     holder = unit[np.where(present, np.arange(len(structures)), parents)]
     summed = np.zeros(len(structures))
     np.add.at(summed, holder, np.where((parents < 0) & ~present, 0.0, own))
-    sides = (~np.isnan(cells.counts)).any(axis=(0, 2))
+    sides = np.asarray((~np.isnan(cells.counts)).any(axis=(0, 2)))
     half = 0.5 if sides[:2].sum() == 1 and not sides[2] else 1.0
     extent = np.broadcast_to(half * summed[units.rows], units.counts.shape)
     note = "The table has no volumes; they are the atlas's, the same for every animal."
@@ -235,23 +236,21 @@ def _excess_of_unmapped(cells: Cells, structures: Structures) -> list[str]:
     """Name parents that rows outside the tree would count a second time."""
     counts = np.nansum(cells.counts, axis=(0, 1))
     notes = []
-    for parent, rows in cells.unmapped.groupby("parent"):
-        if int(parent) in structures:
-            at = structures.position(int(parent))
-            inside = counts[structures.rows_of(structures.children(int(parent)))].sum()
-            parts = inside + float(rows["count"].sum())
-            if counts[at] > 0 and parts > counts[at] * (1 + BELOW_TOLERANCE):
-                names = listed([str(a) for a in rows["acronym"]])
-                notes.append(
-                    f"{structures.acronyms[at]} is counted twice: with {names} its children hold "
-                    f"{parts:,.6g} against {counts[at]:,.6g} in {structures.acronyms[at]} itself, "
-                    f"over all animals. Rows left out: {names}."
-                )
+    for parent in cells.unmapped["parent"].dropna().unique():
+        if int(parent) not in structures:
+            continue
+        rows = cells.unmapped[cells.unmapped["parent"] == parent]
+        at = structures.position(int(parent))
+        inside = counts[structures.rows_of(structures.children(int(parent)))].sum()
+        parts = inside + float(rows["count"].sum())
+        if counts[at] > 0 and parts > counts[at] * (1 + EQUAL_WITHIN):
+            names = listed([str(a) for a in rows["acronym"]])
+            notes.append(
+                f"{structures.acronyms[at]} is counted twice: with {names} its children hold "
+                f"{tally(parts)} against {tally(counts[at])} in {structures.acronyms[at]} itself, "
+                f"over all animals. Rows left out: {names}."
+            )
     return notes
-
-
-BELOW_TOLERANCE = 1e-6
-"""Relative rounding allowed before children exceed their parent."""
 
 
 def _partition_text(
