@@ -53,11 +53,15 @@ def make_tissue(tissue, seed):
         bright = tissue.contrast * np.exp(rng.normal(0.0, tissue.contrast_sd_ln))
         add_ball(cells, spacing, centre, axes, bright)
     for _ in range(int(150 * size.prod() / 8e8)):
-        add_fibre(cells, spacing, size, rng, radius_um=rng.uniform(0.8, 2.0), bright=rng.uniform(0.3, 1.2))
+        add_fibre(
+            cells, spacing, size, rng, radius_um=rng.uniform(0.8, 2.0), bright=rng.uniform(0.3, 1.2)
+        )
     base = neuropil(shape, spacing, rng)
     vessels = np.zeros(shape, dtype=np.float32)
     for _ in range(int(60 * size.prod() / 8e8)):
-        add_fibre(vessels, spacing, size, rng, radius_um=rng.uniform(4, 9), bright=rng.choice([-0.4, 0.5]))
+        add_fibre(
+            vessels, spacing, size, rng, radius_um=rng.uniform(4, 9), bright=rng.choice([-0.4, 0.5])
+        )
     base += vessels
     base += cells
     image = ndimage.gaussian_filter(base, np.asarray(tissue.psf_um) / spacing, truncate=3.0)
@@ -108,7 +112,9 @@ def box_around(shape, spacing, centre, reach):
 
 def add_ball(image, spacing, centre, radii, bright):
     where, (z, y, x) = box_around(image.shape, spacing, centre, radii.max() * 1.6)
-    r = np.sqrt((z[:, None, None] / radii[0]) ** 2 + (y[:, None] / radii[1]) ** 2 + (x / radii[2]) ** 2)
+    r = np.sqrt(
+        (z[:, None, None] / radii[0]) ** 2 + (y[:, None] / radii[1]) ** 2 + (x / radii[2]) ** 2
+    )
     image[where] += bright / (1 + np.exp((r - 1) * 8))
 
 
@@ -170,7 +176,9 @@ def match(found, truth, within_um):
     """
     if not len(found) or not len(truth):
         return np.empty(0, int), np.empty(0, int)
-    near = cKDTree(found).sparse_distance_matrix(cKDTree(truth), within_um, output_type="coo_matrix")
+    near = cKDTree(found).sparse_distance_matrix(
+        cKDTree(truth), within_um, output_type="coo_matrix"
+    )
     n, m = len(found), len(truth)
     links = coo_matrix((np.ones(near.nnz), (near.row, near.col + n)), shape=(n + m, n + m))
     _, group = connected_components(links, directed=False)
@@ -208,15 +216,22 @@ def report_accuracy(tissue, seeds, diameter_um):
     rows = []
     for seed in seeds:
         image, truth, clustered = make_tissue(tissue, seed)
-        table = find_cells(volume_of(image, tissue.spacing_um), DetectionSettings(soma_diameter_um=diameter_um))
+        table = find_cells(
+            volume_of(image, tissue.spacing_um), DetectionSettings(soma_diameter_um=diameter_um)
+        )
         found = table[["z_um", "y_um", "x_um"]].to_numpy()
         middle = (image.shape[2] - 1) * tissue.spacing_um[2] / 2
         right = found[:, 2] > middle
         within = max(10.0, diameter_um / 2)
-        row = [accuracy(found[~right], truth[~clustered], within), accuracy(found[right], truth[clustered], within)]
+        row = [
+            accuracy(found[~right], truth[~clustered], within),
+            accuracy(found[right], truth[clustered], within),
+        ]
         rows.append(row)
         for name, (r, p, f1, ratio) in zip(("sparse", "clustered"), row, strict=True):
-            print(f"seed {seed} {name:9s} recall {r:.3f} precision {p:.3f} F1 {f1:.3f} count {ratio:.3f}")
+            print(
+                f"seed {seed} {name:9s} recall {r:.3f} precision {p:.3f} F1 {f1:.3f} count {ratio:.3f}"
+            )
     mean = np.mean(rows, axis=0)
     for name, (r, p, f1, ratio) in zip(("sparse", "clustered"), mean, strict=True):
         print(f"mean   {name:9s} recall {r:.3f} precision {p:.3f} F1 {f1:.3f} count {ratio:.3f}")
@@ -236,8 +251,10 @@ def report_speed(tissue):
         ndimage.gaussian_filter(image, sigma=2.5, output=np.float32)
         scipys.append(time.process_time() - start)
     mvox = image.size / 1e6
-    print(f"find_cells {mvox / min(ours):.1f} Mvoxel per CPU-s, scipy Gaussian {mvox / min(scipys):.1f}, "
-          f"ratio of times {min(ours) / min(scipys):.2f}")
+    print(
+        f"find_cells {mvox / min(ours):.1f} Mvoxel per CPU-s, scipy Gaussian {mvox / min(scipys):.1f}, "
+        f"ratio of times {min(ours) / min(scipys):.2f}"
+    )
 
 
 def main():

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise, product
-
-import numpy as np
+from math import prod
+from typing import NamedTuple
 
 from ketamap.core.errors import ResourceError
 from ketamap.core.space import Zyx
@@ -22,6 +22,9 @@ BYTES_PER_BIN = 18
 
 BYTES_PER_BACKGROUND_BIN = 4
 """The background's response; its other arrays are there when the signal's are not."""
+
+STORED_IN_FLIGHT = 4
+"""Stored chunks being decoded beside the block that they are copied into."""
 
 BLOCK_BYTES_AT_MOST = 512 * 2**20
 """Larger blocks gain nothing: the halo is a few percent by then."""
@@ -68,9 +71,10 @@ def choose_blocks(
         If not even one tile per worker fits.
     """
     room = (memory_bytes - BASE_BYTES) / workers
-    sizes = list(product(*(_sizes(n) for n in plan.tiles)))
-    needs = {size: _block_bytes(plan, cost, size) for size in sizes}
-    smallest = min(needs.values())
+    cuts = [_axis_cuts(plan, cost, shape, axis) for axis in range(3)]
+    trios = list(product(*cuts))
+    needs = [_block_bytes(cost, trio) for trio in trios]
+    smallest = min(needs)
     if smallest > room:
         msg = (
             f"Detection needs {gib_from_bytes(BASE_BYTES + workers * smallest):.2f} GiB: "
@@ -80,9 +84,13 @@ def choose_blocks(
         )
         raise ResourceError(msg)
     limit = max(smallest, min(room, BLOCK_BYTES_AT_MOST))
-    fitting = [size for size in sizes if needs[size] <= limit]
-    best = min(fitting, key=lambda size: (_decoded(plan, cost, shape, size), -needs[size]))
-    return list(_extents(plan, best))
+    fitting = [
+        (prod(cut.decoded for cut in trio), need, trio)
+        for trio, need in zip(trios, needs, strict=True)
+        if need <= limit and (workers == 1 or prod(cut.parts for cut in trio) >= workers)
+    ] or [(0, smallest, trios[needs.index(smallest)])]
+    _, _, best = min(fitting, key=lambda one: (one[0], -one[1]))
+    return list(_extents(plan, (best[0].size, best[1].size, best[2].size)))
 
 
 def voxels_of(extent: BlockExtent, plan: FilterPlan, shape: Zyx[int]) -> tuple[Zyx[int], Zyx[int]]:
@@ -96,43 +104,49 @@ def voxels_of(extent: BlockExtent, plan: FilterPlan, shape: Zyx[int]) -> tuple[Z
     return (z[0], y[0], x[0]), (z[1], y[1], x[1])
 
 
-def _sizes(n_tiles: int) -> list[int]:
-    """Tiles per block worth trying along an axis: even cuts."""
-    return sorted({-(-n_tiles // parts) for parts in range(1, n_tiles + 1)})
+class _Cut(NamedTuple):
+    """One way of cutting an axis."""
+
+    size: int
+    """Tiles per block."""
+    parts: int
+    """Blocks along the axis."""
+    bins: int
+    """Bins of the longest block, halo included."""
+    voxels: int
+    """Voxels of the longest block, halo included."""
+    decoded: int
+    """Voxels decoded by all blocks, stored chunks counted whole every time."""
 
 
-def _block_bytes(plan: FilterPlan, cost: ReadCost, size: Zyx[int]) -> int:
-    bins, voxels = 1, 1
-    for axis in range(3):
-        edges = plan.tile_edges[axis]
-        longest = max(
-            min(b + plan.halo[axis], plan.shape[axis]) - max(a - plan.halo[axis], 0)
-            for a, b in _spans(edges, size[axis])
-        )
-        bins *= longest
-        voxels *= longest * plan.bins[axis]
-    per_bin = BYTES_PER_BIN + (BYTES_PER_BACKGROUND_BIN if cost.channels > 1 else 0)
-    unit = int(np.prod(cost.stored)) * cost.itemsize
-    return bins * per_bin + voxels * cost.itemsize + unit
+def _axis_cuts(plan: FilterPlan, cost: ReadCost, shape: Zyx[int], axis: int) -> list[_Cut]:
+    """Cut an axis in 1, 2, 4, ... about equal parts, down to single tiles."""
+    n_tiles = plan.tiles[axis]
+    sizes = {-(-n_tiles // 2**k) for k in range(n_tiles.bit_length() + 1)}
+    return [_cut(plan, cost.stored[axis], shape[axis], axis, size) for size in sorted(sizes)]
 
 
-def _decoded(plan: FilterPlan, cost: ReadCost, shape: Zyx[int], size: Zyx[int]) -> int:
-    """Voxels decoded in all, chunks counted whole every time they are touched."""
-    total = 1
-    for axis in range(3):
-        along = 0
-        for a, b in _spans(plan.tile_edges[axis], size[axis]):
-            first = max(a - plan.halo[axis], 0) * plan.bins[axis]
-            last = min((b + plan.halo[axis]) * plan.bins[axis], shape[axis])
-            unit = cost.stored[axis]
-            along += min(-(-last // unit) * unit, shape[axis]) - first // unit * unit
-        total *= along
-    return total
-
-
-def _spans(edges: np.ndarray[tuple[int], np.dtype[np.int64]], size: int) -> list[tuple[int, int]]:
+def _cut(plan: FilterPlan, unit: int, n_voxels: int, axis: int, size: int) -> _Cut:
+    edges, halo, per_bin = plan.tile_edges[axis], plan.halo[axis], plan.bins[axis]
     cuts = [*range(0, len(edges) - 1, size), len(edges) - 1]
-    return [(int(edges[a]), int(edges[b])) for a, b in pairwise(cuts)]
+    longest, decoded = 0, 0
+    for a, b in pairwise(cuts):
+        first = max(int(edges[a]) - halo, 0)
+        last = min(int(edges[b]) + halo, plan.shape[axis])
+        longest = max(longest, last - first)
+        begin, end = first * per_bin, min(last * per_bin, n_voxels)
+        decoded += min(-(-end // unit) * unit, n_voxels) - begin // unit * unit
+    return _Cut(size, len(cuts) - 1, longest, longest * per_bin, decoded)
+
+
+def _block_bytes(cost: ReadCost, trio: tuple[_Cut, ...]) -> int:
+    per_bin = BYTES_PER_BIN + (BYTES_PER_BACKGROUND_BIN if cost.channels > 1 else 0)
+    in_flight = STORED_IN_FLIGHT * prod(cost.stored) * cost.itemsize
+    return (
+        prod(cut.bins for cut in trio) * per_bin
+        + prod(cut.voxels for cut in trio) * cost.itemsize
+        + in_flight
+    )
 
 
 def _extents(plan: FilterPlan, size: Zyx[int]) -> Iterator[BlockExtent]:

@@ -54,26 +54,21 @@ def add_binned_plane(total: F32, plane: F32, by: int, bx: int) -> None:
     my, mx = total.shape
     row = np.empty(mx * bx, dtype=np.float32)
     for j in range(my):
-        row[:nx] = plane[min(j * by, ny - 1)]
-        for k in range(1, by):
+        for i in range(row.size):
+            row[i] = 0.0
+        for k in range(by):
             more = plane[min(j * by + k, ny - 1)]
             for i in range(nx):
                 row[i] += more[i]
-        for i in range(nx, mx * bx):
+        for i in range(nx, row.size):
             row[i] = row[nx - 1]
         out = total[j]
-        if bx == 1:
-            for i in range(mx):
-                out[i] += row[i]
-        elif bx == 2:
+        if bx == 2:  # spelled out: vectorises
             for i in range(mx):
                 out[i] += row[2 * i] + row[2 * i + 1]
         else:
-            for i in range(mx):
-                s = np.float32(0.0)
-                for k in range(bx):
-                    s += row[i * bx + k]
-                out[i] += s
+            for i in range(mx * bx):
+                out[i // bx] += row[i]
 
 
 def difference_of_gaussians(image: F32, narrow: Zyx[F32], wide: Zyx[F32]) -> F32:

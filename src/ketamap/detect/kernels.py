@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,6 +38,10 @@ SHARPEST = 0.72
 reaches about 0.57 (variance d**2 / 20 per axis against that of the narrow Gaussian), one of
 0.6 diameters 0.75; specks of dust and hot pixels lie at 0.75 to 1.1. Asked only where voxels
 are fine enough to tell (`FilterPlan.resolves_specks`)."""
+
+LEAST_BREADTH = 0.28
+"""Middle over greatest curvature; membranes and the brain's surface fall below, somata drawn out
+along one axis by the point spread do not."""
 
 PERSISTENCE_AT_MOST = 0.8
 """Share of the response left 1.25 diameters away on both sides; fibres and sheets keep more."""
@@ -103,7 +108,9 @@ def examine_block(
     other = None if background is None else _respond(background, plan)[1]
     edges = _edges_in_block(plan, extent)
     noise = measure_tiles(image, response, edges, background=other)
-    index = _somata(response, _candidates(response, noise, edges), plan)
+    index = _candidates(response, noise, edges)
+    index = index[response[tuple(index.T)] > ROUNDING * np.abs(image[tuple(index.T)])]
+    index = _somata(response, index, plan)
     peaks = Peaks(
         bins=(index + np.asarray(extent.start)) + parabola_tops(neighbourhoods(response, index)),
         response=response[tuple(index.T)],
@@ -118,9 +125,9 @@ def _somata(response: F32, index: NDArray[np.int64], plan: FilterPlan) -> NDArra
     around = neighbourhoods(response, index)
     shape = shape_of(around, plan.bin_um)
     limit = SHARPEST * plan.point_sharpness if plan.resolves_specks else np.inf
-    blunt = shape.sharpness <= limit
-    index, height = index[blunt], around[blunt, 1, 1, 1]
-    beside = profiles(response, index, shape.flattest[blunt], plan.profile, plan.bin_um)
+    compact = (shape.sharpness <= limit) & (shape.breadth >= LEAST_BREADTH)
+    index, height = index[compact], around[compact, 1, 1, 1]
+    beside = profiles(response, index, shape.flattest[compact], plan.profile, plan.bin_um)
     fibre = persistence(beside, height) > PERSISTENCE_AT_MOST
     return index[~fibre & ~is_shoulder(beside, height, SADDLE)]
 
@@ -142,6 +149,8 @@ def _respond(block: NDArray[Any], plan: FilterPlan) -> tuple[F32, F32]:
     if not np.isfinite(image.sum(dtype=np.float64)):
         msg = "contains NaN or infinite voxels. Replace them (0 where there is no tissue)."
         raise ImageError(msg)
+    if image.min() == image.max():
+        return image, np.zeros_like(image)
     return image, difference_of_gaussians(image, plan.narrow, plan.wide)
 
 
@@ -157,11 +166,14 @@ def _candidates(
     response: F32, noise: TileNoise, edges: Zyx[NDArray[np.int64]]
 ) -> NDArray[np.int64]:
     lowest = np.nan_to_num(CANDIDATE_Z * noise.sigma, nan=0.0)
-    lowest = np.maximum(lowest, ROUNDING * np.nan_to_num(noise.level, nan=0.0))
-    tile_z, tile_y, tile_x = (
+    z, y, x = (
         np.clip(np.searchsorted(e, np.arange(n), side="right") - 1, 0, len(e) - 2)
         for e, n in zip(edges, response.shape, strict=True)
     )
-    start = np.array([e[0] for e in edges], dtype=np.int64)
-    stop = np.array([e[-1] for e in edges], dtype=np.int64)
-    return maxima(response, lowest.astype(np.float32), tile_y, tile_x, tile_z, start, stop)
+    first, last = ([int(e[k]) for e in edges] for k in (0, -1))
+    return maxima(response, lowest.astype(np.float32), (z, y, x), _triple(first), _triple(last))
+
+
+def _triple(values: Iterable[int]) -> Zyx[int]:
+    z, y, x = values
+    return (z, y, x)

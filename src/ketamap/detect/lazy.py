@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from threading import Lock
 from typing import Any
 
-import dask
 import numpy as np
 import pandas as pd
+from dask.base import compute
+from dask.delayed import delayed
 from numpy.typing import NDArray
 
 from ketamap.core.errors import ImageError, InputError
@@ -88,12 +89,26 @@ def find_cells(
         workers=workers,
     )
     count = _Counter(len(blocks), progress)
-    tasks = [dask.delayed(_examine)(volume, background, plan, extent, count) for extent in blocks]
+
+    def examine(extent: BlockExtent) -> BlockResult:
+        result = _examine(volume, background, plan, extent)
+        count.add()
+        return result
+
+    return _table(volume, plan, _run(examine, blocks, workers), settings)
+
+
+def _run(
+    examine: Callable[[BlockExtent], BlockResult], blocks: list[BlockExtent], workers: int
+) -> Sequence[BlockResult]:
+    """Examine every block, in order or in threads; results in the order of the blocks."""
     if workers == 1:
-        results = dask.compute(*tasks, scheduler="synchronous")
-    else:
-        results = dask.compute(*tasks, scheduler="threads", num_workers=workers)
-    return _table(volume, plan, results, settings)
+        return [examine(extent) for extent in blocks]
+    lazy = delayed(examine, traverse=False)
+    results: tuple[BlockResult, ...] = compute(  # type: ignore[no-untyped-call]
+        *(lazy(extent) for extent in blocks), scheduler="threads", num_workers=workers
+    )
+    return results
 
 
 class _Counter:
@@ -144,17 +159,15 @@ def _examine(
     background: Volume | None,
     plan: FilterPlan,
     extent: BlockExtent,
-    count: _Counter,
 ) -> BlockResult:
     start, stop = voxels_of(extent, plan, volume.grid.shape)
     other = None if background is None else background.read(start, stop)
     try:
-        result = examine_block(volume.read(start, stop), plan, extent, background=other)
+        return examine_block(volume.read(start, stop), plan, extent, background=other)
     except ImageError as error:
-        msg = f"{volume.name}, voxels {start} to {stop} (z, y, x): {error}"
+        names = volume.name if background is None else f"{volume.name} or {background.name}"
+        msg = f"{names}, voxels {start} to {stop} (z, y, x): {error}"
         raise ImageError(msg) from error
-    count.add()
-    return result
 
 
 def _table(
@@ -185,5 +198,7 @@ def _least_noise(volume: Volume, plan: FilterPlan, level: NDArray[np.float64]) -
 
 
 def _positions_um(volume: Volume, bins: Zyx[int], where: NDArray[np.float64]) -> NDArray[Any]:
+    """Positions of fractional bins, ``(n, 3)`` um; never beyond the outermost voxel centres."""
     per_axis = np.asarray(bins, dtype=np.float64)
-    return volume.grid.to_um(where * per_axis + 0.5 * (per_axis - 1.0))
+    index = where * per_axis + 0.5 * (per_axis - 1.0)
+    return volume.grid.to_um(np.clip(index, 0.0, np.asarray(volume.grid.shape) - 1.0))

@@ -31,15 +31,12 @@ class Peaks:
     """Shape ``(n,)``: response of the background channel there, 0 without one."""
 
 
-@njit(nogil=True, cache=True)
 def maxima(
     response: F32,
     lowest: F32,
-    tile_y: NDArray[np.int64],
-    tile_x: NDArray[np.int64],
-    tile_z: NDArray[np.int64],
-    start: NDArray[np.int64],
-    stop: NDArray[np.int64],
+    tile_of: Zyx[NDArray[np.int64]],
+    start: Zyx[int],
+    stop: Zyx[int],
 ) -> NDArray[np.int64]:
     """Find voxels that no neighbour among 26 exceeds.
 
@@ -49,10 +46,10 @@ def maxima(
         Shape ``(z, y, x)``, finite.
     lowest
         Shape ``(tiles z, tiles y, tiles x)``: only voxels above this are looked at.
-    tile_y, tile_x, tile_z
+    tile_of
         Tile of each plane, row and column of ``response``.
     start, stop
-        Voxels looked at, ``(3,)`` each; neighbours beyond them count as well.
+        Voxels looked at; neighbours beyond them count as well.
 
     Returns
     -------
@@ -61,39 +58,54 @@ def maxima(
         the maximum, so a plateau gives one or a few and never none. Voxels at the face of
         the volume have fewer neighbours and can be maxima.
     """
-    nz, ny, nx = response.shape
-    size = 1024
-    found = np.empty((size, 3), dtype=np.int64)
+    room = 4096
+    while True:
+        found = np.empty((room, 3), dtype=np.int64)
+        n = _fill_maxima(response, lowest, *tile_of, start, stop, found)
+        if n <= room:
+            return found[:n]
+        room = n
+
+
+@njit(nogil=True, cache=True)
+def _fill_maxima(  # noqa: PLR0913 (a kernel takes plain arrays)
+    response: F32,
+    lowest: F32,
+    tile_z: NDArray[np.int64],
+    tile_y: NDArray[np.int64],
+    tile_x: NDArray[np.int64],
+    start: Zyx[int],
+    stop: Zyx[int],
+    found: NDArray[np.int64],
+) -> int:
+    """Write as many maxima as there is room for; return how many there are."""
     n = 0
     for z in range(start[0], stop[0]):
         for y in range(start[1], stop[1]):
             row = response[z, y]
             limits = lowest[tile_z[z], tile_y[y]]
             for x in range(start[2], stop[2]):
-                v = row[x]
-                if v <= limits[tile_x[x]]:
-                    continue
-                if (x > 0 and row[x - 1] >= v) or (x + 1 < nx and row[x + 1] > v):
-                    continue
-                best = True
-                for k in range(max(z - 1, 0), min(z + 2, nz)):
-                    for j in range(max(y - 1, 0), min(y + 2, ny)):
-                        earlier = k < z or (k == z and j < y)
-                        if k == z and j == y:
-                            continue
-                        for i in range(max(x - 1, 0), min(x + 2, nx)):
-                            u = response[k, j, i]
-                            if u > v or (u == v and earlier):
-                                best = False
-                if best:
-                    if n == size:
-                        size *= 2
-                        more = np.empty((size, 3), dtype=np.int64)
-                        more[:n] = found
-                        found = more
-                    found[n, 0], found[n, 1], found[n, 2] = z, y, x
+                if row[x] > limits[tile_x[x]] and _is_maximum(response, z, y, x):
+                    if n < found.shape[0]:
+                        found[n, 0] = z
+                        found[n, 1] = y
+                        found[n, 2] = x
                     n += 1
-    return found[:n].copy()
+    return n
+
+
+@njit(nogil=True, cache=True)
+def _is_maximum(response: F32, z: int, y: int, x: int) -> bool:
+    nz, ny, nx = response.shape
+    v = response[z, y, x]
+    for k in range(max(z - 1, 0), min(z + 2, nz)):
+        for j in range(max(y - 1, 0), min(y + 2, ny)):
+            for i in range(max(x - 1, 0), min(x + 2, nx)):
+                u = response[k, j, i]
+                earlier = k < z or (k == z and (j < y or (j == y and i < x)))
+                if u > v or (u == v and earlier):
+                    return False
+    return True
 
 
 def neighbourhoods(image: F32, index: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -113,7 +125,8 @@ def neighbourhoods(image: F32, index: NDArray[np.int64]) -> NDArray[np.float64]:
     """
     step = np.arange(-1, 2)
     z, y, x = (np.clip(index[:, axis, None] + step, 0, image.shape[axis] - 1) for axis in range(3))
-    return image[z[:, :, None, None], y[:, None, :, None], x[:, None, None, :]].astype(np.float64)
+    spots = image[z[:, :, None, None], y[:, None, :, None], x[:, None, None, :]]
+    return np.asarray(spots, dtype=np.float64)
 
 
 def parabola_tops(around: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -135,7 +148,7 @@ def parabola_tops(around: NDArray[np.float64]) -> NDArray[np.float64]:
     bend = before - 2.0 * middle[:, None] + after
     slope = 0.5 * (before - after)
     offset = np.divide(slope, bend, out=np.zeros_like(bend), where=bend < 0.0)
-    return np.clip(offset, -0.5, 0.5)
+    return np.asarray(np.clip(offset, -0.5, 0.5))
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -144,6 +157,9 @@ class Shape:
 
     sharpness: NDArray[np.float64]
     """Shape ``(n,)``: sum of curvatures over height, per um2."""
+
+    breadth: NDArray[np.float64]
+    """Shape ``(n,)``: middle over greatest curvature; near 0 for a sheet, at most 1."""
 
     flattest: NDArray[np.float64]
     """Shape ``(n, 3)``: unit vector (z, y, x) in um along which the response falls least."""
@@ -160,7 +176,9 @@ def shape_of(around: NDArray[np.float64], bin_um: Zyx[float]) -> Shape:
         Voxel edges, so that curvature is per um2 and a ball is round in any voxels.
     """
     curvature, axes = np.linalg.eigh(hessian(around, bin_um))
-    return Shape(-curvature.sum(axis=1) / around[:, 1, 1, 1], axes[:, :, 2])
+    steepest, middle = -curvature[:, 0], -curvature[:, 1]
+    breadth = np.divide(middle, steepest, out=np.zeros_like(middle), where=steepest > 0.0)
+    return Shape(-curvature.sum(axis=1) / around[:, 1, 1, 1], breadth, axes[:, :, 2])
 
 
 def profiles(
@@ -191,19 +209,39 @@ def profiles(
         Shape ``(n, 2, m)``. Positions are taken relative to the index, so that the same
         place read from another block gives the same bits.
     """
-    away = np.stack([distance_um, -distance_um])[None, :, :, None]
-    offset = direction[:, None, None, :] * away / np.asarray(bin_um)
-    whole = np.floor(offset)
-    part = offset - whole
-    corner = index[:, None, None, :] + whole.astype(np.int64)
-    out = np.zeros(offset.shape[:3])
-    for step in np.ndindex(2, 2, 2):
-        weight = np.prod(np.where(np.asarray(step) == 1, part, 1.0 - part), axis=-1)
-        z, y, x = (
-            np.clip(corner[..., axis] + step[axis], 0, image.shape[axis] - 1) for axis in range(3)
-        )
-        out += weight * image[z, y, x]
+    out = np.empty((len(index), 2, len(distance_um)), dtype=np.float64)
+    step = direction / np.asarray(bin_um)
+    _read_lines(image, index, step, distance_um, out)
     return out
+
+
+@njit(nogil=True, cache=True)
+def _read_lines(
+    image: F32,
+    index: NDArray[np.int64],
+    step: NDArray[np.float64],
+    distance: NDArray[np.float64],
+    out: NDArray[np.float64],
+) -> None:
+    nz, ny, nx = image.shape
+    for n in range(out.shape[0]):
+        for side in range(2):
+            for m in range(out.shape[2]):
+                away = distance[m] if side == 0 else -distance[m]
+                dz, dy, dx = step[n, 0] * away, step[n, 1] * away, step[n, 2] * away
+                fz, fy, fx = np.floor(dz), np.floor(dy), np.floor(dx)
+                value = 0.0
+                for k in range(2):
+                    z = min(max(index[n, 0] + int(fz) + k, 0), nz - 1)
+                    wz = dz - fz if k == 1 else 1.0 - (dz - fz)
+                    for j in range(2):
+                        y = min(max(index[n, 1] + int(fy) + j, 0), ny - 1)
+                        wy = dy - fy if j == 1 else 1.0 - (dy - fy)
+                        for i in range(2):
+                            x = min(max(index[n, 2] + int(fx) + i, 0), nx - 1)
+                            wx = dx - fx if i == 1 else 1.0 - (dx - fx)
+                            value += wz * wy * wx * image[z, y, x]
+                out[n, side, m] = value
 
 
 def persistence(beside: NDArray[np.float64], height: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -68,6 +68,9 @@ class FilterPlan:
     tile_edges: Zyx[NDArray[np.int64]]
     """Borders of the noise tiles along each axis, in bins, from 0 to the shape."""
 
+    halo: Zyx[int]
+    """Bins around a block that its peaks depend on."""
+
     ring: Zyx[int]
     """Distance in bins at which the brightness around a peak is read: one soma diameter."""
 
@@ -82,15 +85,6 @@ class FilterPlan:
 
     white_gain: float
     """Standard deviation of the response to white noise of unit deviation per bin."""
-
-    @property
-    def halo(self) -> Zyx[int]:
-        """Bins around a block that its peaks depend on."""
-        z, y, x = (
-            max(len(kernel) - 1 + max(PEAK_REACH, ceil(self.profile[-1] / um) + 1), ring)
-            for kernel, ring, um in zip(self.wide, self.ring, self.bin_um, strict=True)
-        )
-        return (z, y, x)
 
     @property
     def tiles(self) -> Zyx[int]:
@@ -123,6 +117,8 @@ def plan_filters(grid: VoxelGrid, soma_diameter_um: float) -> FilterPlan:
     narrow_um = NARROW_PER_DIAMETER * soma_diameter_um
     narrow = _half_kernels(narrow_um, binned.spacing_um)
     wide = _half_kernels(WIDE_PER_NARROW * narrow_um, binned.spacing_um)
+    ring = _ring(binned, soma_diameter_um)
+    profile = soma_diameter_um * PROFILE_PER_DIAMETER * np.arange(1, PROFILE_STEPS + 1)
     return FilterPlan(
         bins=bins,
         shape=binned.shape,
@@ -130,8 +126,9 @@ def plan_filters(grid: VoxelGrid, soma_diameter_um: float) -> FilterPlan:
         narrow=narrow,
         wide=wide,
         tile_edges=_tile_edges(binned, TILE_PER_DIAMETER * soma_diameter_um),
-        ring=_ring(binned, soma_diameter_um),
-        profile=soma_diameter_um * PROFILE_PER_DIAMETER * np.arange(1, PROFILE_STEPS + 1),
+        halo=_halo(wide, ring, float(profile[-1]), binned.spacing_um),
+        ring=ring,
+        profile=profile,
         resolves_specks=max(binned.spacing_um) * SPECK_BINS <= soma_diameter_um * (1.0 + 1e-9),
         point_sharpness=_point_sharpness(narrow, wide, binned.spacing_um),
         white_gain=_white_gain(narrow, wide),
@@ -154,11 +151,22 @@ def _half_kernel(sigma_um: float, bin_um: float) -> NDArray[np.float32]:
     radius = max(1, ceil(TRUNCATE * sqrt(variance)))
     half = ive(np.arange(radius + 1), variance)
     half /= half[0] + 2.0 * half[1:].sum()
-    return half.astype(np.float32)
+    return np.asarray(half, dtype=np.float32)
 
 
 def _ring(binned: VoxelGrid, soma_diameter_um: float) -> Zyx[int]:
     z, y, x = (max(1, round(soma_diameter_um / um)) for um in binned.spacing_um)
+    return (z, y, x)
+
+
+def _halo(
+    wide: Zyx[NDArray[np.float32]], ring: Zyx[int], profile_um: float, bin_um: Zyx[float]
+) -> Zyx[int]:
+    """Reach of the filters beyond the farthest response that is read, or of the ring."""
+    z, y, x = (
+        max(len(kernel) - 1 + max(PEAK_REACH, ceil(profile_um / um) + 1), around)
+        for kernel, around, um in zip(wide, ring, bin_um, strict=True)
+    )
     return (z, y, x)
 
 
