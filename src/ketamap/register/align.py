@@ -17,7 +17,7 @@ from ketamap.core.transform import AffineMap, DisplacementField, Transform
 from ketamap.core.units import UM_PER_MM
 from ketamap.core.volume import Volume
 from ketamap.register.engine import Picture, Schedule, fit
-from ketamap.register.orientation import orientation_suspicions
+from ketamap.register.orientation import check_orientation
 from ketamap.register.prepare import as_array, coarse_image, enhance, isotropic_grid, resample_to
 from ketamap.register.quality import QUALITY_RESOLUTION_UM, assess
 from ketamap.register.reference import reference_at
@@ -80,7 +80,7 @@ def align(
     upright = turn.grid(grid)
     turned = as_array(turn.array(sample))
     reference = reference_at(atlas, settings.resolution_um, extent)
-    suspicions = orientation_suspicions(sample, grid, orientation, reference)
+    check = check_orientation(sample, grid, orientation, reference)
     progress(35.0, _STEPS)
 
     fixed = Picture(image=enhance(reference.template), grid=reference.grid)
@@ -101,7 +101,7 @@ def align(
         quality_grid,
         transform,
         reference_at(atlas, QUALITY_RESOLUTION_UM, extent),
-        suspicions=suspicions,
+        suspicions=(check.reason,) if check.refuted else (),
     )
     progress(_STEPS, _STEPS)
     return Registration(
@@ -134,7 +134,8 @@ def _check_size(volume: Volume, atlas: Atlas, orientation: Orientation, extent: 
 
 
 def _size_mm(grid: VoxelGrid) -> NDArray[np.float64]:
-    return np.asarray(grid.shape) * np.asarray(grid.spacing_um) / UM_PER_MM
+    spacing_um = np.asarray(grid.spacing_um, dtype=np.float64)
+    return np.asarray(spacing_um * np.asarray(grid.shape) / UM_PER_MM)
 
 
 def _mm(size_mm: NDArray[np.float64]) -> str:

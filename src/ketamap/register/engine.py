@@ -21,6 +21,7 @@ from ketamap.core.errors import RegistrationError
 from ketamap.core.space import FloatArray, VoxelGrid
 from ketamap.core.transform import AffineMap, DisplacementField, Transform
 from ketamap.core.units import UM_PER_MM
+from ketamap.register.quiet import captured_output
 
 SEED = 1234
 """Seed of greedy's sampling jitter and noise: the same input gives the same transform."""
@@ -75,18 +76,20 @@ class Schedule:
 
 @dataclass(slots=True)
 class _Greedy:
-    """One greedy session: in-memory images, its chatter kept for error messages."""
+    """One greedy session; it keeps images and matrices by name between commands."""
 
     session: Any = field(default_factory=Greedy3D)
-    chatter: io.StringIO = field(default_factory=io.StringIO)
 
     def run(self, command: str, **images: Any) -> None:
+        said = io.StringIO()
         try:
-            self.session.execute(f"-V 0 {command}", self.chatter, self.chatter, **images)
+            with captured_output() as leaked:
+                self.session.execute(f"-V 0 {command}", said, said, **images)
         except RuntimeError as err:
+            text = (said.getvalue() + "".join(leaked)).strip()
             msg = (
-                f"The registration engine stopped: {err}. It was asked: greedy {command}. "
-                f"It said last: {self.chatter.getvalue()[-500:]!r}"
+                f"The registration engine stopped: {err}. It was asked 'greedy {command}' and "
+                f"said last {text[-500:]!r}. Check that the image shows a brain."
             )
             raise RegistrationError(msg) from err
 
@@ -94,6 +97,11 @@ class _Greedy:
 def centroid_um(picture: Picture) -> FloatArray:
     """Centre of intensity, ``(3,)`` um."""
     return picture.grid.to_um(ndimage.center_of_mass(picture.image.astype(np.float64)))
+
+
+def centre_shift_um(fixed: Picture, moving: Picture) -> FloatArray:
+    """From one centre of intensity to the other, ``(3,)`` um."""
+    return centroid_um(moving) - centroid_um(fixed)
 
 
 def fit_affine(fixed: Picture, moving: Picture, schedule: Schedule) -> AffineMap:
@@ -160,7 +168,7 @@ def _run_affine(greedy: _Greedy, fixed: Picture, moving: Picture, schedule: Sche
     Greedy takes a starting matrix from files only, so the start is given by moving the
     image's origin, and taken off again.
     """
-    shift_um = centroid_um(moving) - centroid_um(fixed)
+    shift_um = centre_shift_um(fixed, moving)
     z, y, x = (float(v) for v in np.asarray(moving.grid.origin_um) - shift_um)
     centred = Picture(image=moving.image, grid=replace(moving.grid, origin_um=(z, y, x)))
     greedy.run(
@@ -187,8 +195,8 @@ def _to_itk(picture: Picture) -> sitk.Image:
 
 
 def _place(image: sitk.Image, grid: VoxelGrid) -> None:
-    image.SetSpacing([um / UM_PER_MM for um in grid.spacing_um[::-1]])
-    image.SetOrigin([um / UM_PER_MM for um in grid.origin_um[::-1]])
+    image.SetSpacing([um / UM_PER_MM for um in grid.spacing_um[::-1]])  # type: ignore[no-untyped-call]
+    image.SetOrigin([um / UM_PER_MM for um in grid.origin_um[::-1]])  # type: ignore[no-untyped-call]
 
 
 def _from_greedy(ras_mm: FloatArray) -> AffineMap:
