@@ -132,8 +132,10 @@ def _not_found(name: str, folder: Path, reason: str) -> str:
     near = difflib.get_close_matches(name, [*have, *_published_names(), _PHANTOM], n=3, cutoff=0.6)
     near = [one for one in near if one != name]
     hint = f" Did you mean {' or '.join(near)}?" if near else ""
+    whole = "without its voxels " if name in have else ""
     return (
-        f"Atlas {name!r} is not in {folder / _LIBRARY} (there: {', '.join(have) or 'none'}), "
+        f"Atlas {name!r} is {whole or 'not '}in {folder / _LIBRARY} "
+        f"(there: {', '.join(have) or 'none'}), "
         f"{reason}.{hint} Give the folder that holds it with --atlas-dir, connect to the "
         f"internet, or use --atlas {_PHANTOM}, which needs no download (a made-up brain, for "
         f"trying things out only)."
