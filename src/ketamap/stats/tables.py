@@ -198,7 +198,7 @@ def _own_extents(
 ) -> tuple[NDArray[np.float64], list[str]]:
     """Peel volumes as the counts, unless the volumes are own ones already."""
     evidence = weigh_evidence(extents, parents, structures)
-    if evidence.n_parents and not evidence.says_total:
+    if evidence.n_parents and evidence.says_own:
         note = f"Volumes are taken as each structure's own, although counts are totals: {evidence}."
         return extents, [note]
     return np.maximum(peel(extents, parents), 0.0), []
