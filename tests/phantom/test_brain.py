@@ -2,6 +2,7 @@
 
 import pickle
 import time
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -133,6 +134,23 @@ def test_another_seed_gives_another_brain(atlas, brain, small_settings):
 def test_densities_that_do_not_match_the_atlas_are_refused(atlas):
     with pytest.raises(InputError, match="one finite number per structure"):
         plan_brain(atlas, 1, densities_per_mm3=np.ones(3))
+
+
+def test_a_negative_density_is_refused_by_name(atlas):
+    density = base_densities(atlas)
+    density[atlas.structures.position(atlas.structures.id_of("DR"))] = -1.0
+    with pytest.raises(InputError, match="got -1 for DR"):
+        plan_brain(atlas, 1, densities_per_mm3=density)
+
+
+@pytest.mark.slow
+def test_brains_as_displaced_as_real_ones_can_be_made(atlas, small_settings):
+    settings = replace(small_settings, displacement_um=325.0)
+    brain = plan_brain(atlas, 5, settings=settings)
+    points_um = atlas.grid.to_um(np.argwhere(atlas.brain_mask)[::101])
+    moved = brain.transform.outward.move(points_um) - points_um
+    assert 310.0 < np.sqrt(np.mean(np.sum(moved**2, axis=1))) < 335.0
+    assert np.percentile(brain.transform.inverse_error_um(points_um), 95) <= 5.0
 
 
 def test_a_block_beyond_the_image_is_refused(brain):

@@ -68,13 +68,11 @@ def test_sample_axes_run_as_the_orientation_says(atlas, brain_um, code):
 
 def test_the_sample_holds_the_brain_with_a_margin(atlas, brain_um):
     transform = random_transform(atlas, 2)
-    grid = sample_grid(atlas, transform, (25.0, 20.0, 10.0), (4, 1, 2))
+    grid = sample_grid(atlas, transform, (25.0, 20.0, 10.0))
     moved = transform.to_sample(brain_um)
     far = grid.to_um(np.asarray(grid.shape) - 1)
     assert np.all(moved.min(axis=0) > 0.5 * MARGIN_UM)
     assert np.all(moved.max(axis=0) < far - 0.5 * MARGIN_UM)
-    assert grid.shape[0] % 4 == 0
-    assert grid.shape[2] % 2 == 0
     corners = grid.to_um([(0, 0, 0), np.asarray(grid.shape) - 1])
     assert np.isfinite(transform.to_atlas(corners)).all()
 

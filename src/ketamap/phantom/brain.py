@@ -108,6 +108,7 @@ def plan_brain(
     n = len(atlas.structures)
     wanted = base_densities(atlas) if densities_per_mm3 is None else densities_per_mm3
     density = _per_structure(wanted, n, "densities_per_mm3")
+    _check_not_negative(density, atlas)
     planned = np.zeros(n) if effects_log2 is None else effects_log2
     effect = _per_structure(planned, n, "effects_log2")
     transform = random_transform(
@@ -171,6 +172,13 @@ def _per_structure(values: ArrayLike, n: int, name: str) -> FloatArray:
         )
         raise InputError(msg)
     return array
+
+
+def _check_not_negative(density_per_mm3: FloatArray, atlas: Atlas) -> None:
+    if density_per_mm3.min() < 0.0:
+        acronym = atlas.structures.acronyms[int(density_per_mm3.argmin())]
+        msg = f"densities_per_mm3 must be 0 or more, got {density_per_mm3.min():g} for {acronym}."
+        raise InputError(msg)
 
 
 def _check_block(start: Zyx[int], stop: Zyx[int], grid: VoxelGrid) -> None:

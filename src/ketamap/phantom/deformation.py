@@ -99,9 +99,7 @@ def random_transform(
     raise InputError(msg)
 
 
-def sample_grid(
-    atlas: Atlas, transform: Transform, voxel_um: Zyx[float], multiple: Zyx[int] = (1, 1, 1)
-) -> VoxelGrid:
+def sample_grid(atlas: Atlas, transform: Transform, voxel_um: Zyx[float]) -> VoxelGrid:
     """Return the grid of the image that just holds the brain and its margin.
 
     Parameters
@@ -110,16 +108,10 @@ def sample_grid(
         The brain and where it lies in the sample.
     voxel_um
         Spacing along the sample's (z, y, x).
-    multiple
-        The number of voxels along each axis is made a multiple of this.
     """
-    moved = transform.to_sample(_brain_points_um(atlas))
-    extent_um = moved.max(axis=0) + MARGIN_UM
-    shape = [
-        int(np.ceil(um / (step * m))) * m
-        for um, step, m in zip(extent_um, voxel_um, multiple, strict=True)
-    ]
-    return VoxelGrid(shape=(shape[0], shape[1], shape[2]), spacing_um=voxel_um)
+    extent_um = transform.to_sample(_brain_points_um(atlas)).max(axis=0) + MARGIN_UM
+    z, y, x = (int(np.ceil(um / step)) for um, step in zip(extent_um, voxel_um, strict=True))
+    return VoxelGrid(shape=(z, y, x), spacing_um=voxel_um)
 
 
 def inverse_vectors(
