@@ -193,7 +193,7 @@ def profiles(
     Parameters
     ----------
     image
-        Shape ``(z, y, x)``; beyond it the outermost voxel counts.
+        Shape ``(z, y, x)``; beyond it there is 0: no evidence of a fibre.
     index
         Shape ``(n, 3)``.
     direction
@@ -232,15 +232,16 @@ def _read_lines(
                 fz, fy, fx = np.floor(dz), np.floor(dy), np.floor(dx)
                 value = 0.0
                 for k in range(2):
-                    z = min(max(index[n, 0] + int(fz) + k, 0), nz - 1)
+                    z = index[n, 0] + int(fz) + k
                     wz = dz - fz if k == 1 else 1.0 - (dz - fz)
                     for j in range(2):
-                        y = min(max(index[n, 1] + int(fy) + j, 0), ny - 1)
+                        y = index[n, 1] + int(fy) + j
                         wy = dy - fy if j == 1 else 1.0 - (dy - fy)
                         for i in range(2):
-                            x = min(max(index[n, 2] + int(fx) + i, 0), nx - 1)
+                            x = index[n, 2] + int(fx) + i
                             wx = dx - fx if i == 1 else 1.0 - (dx - fx)
-                            value += wz * wy * wx * image[z, y, x]
+                            if 0 <= z < nz and 0 <= y < ny and 0 <= x < nx:
+                                value += wz * wy * wx * image[z, y, x]
                 out[n, side, m] = value
 
 

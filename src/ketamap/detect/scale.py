@@ -118,7 +118,8 @@ def plan_filters(grid: VoxelGrid, soma_diameter_um: float) -> FilterPlan:
     narrow = _half_kernels(narrow_um, binned.spacing_um)
     wide = _half_kernels(WIDE_PER_NARROW * narrow_um, binned.spacing_um)
     ring = _ring(binned, soma_diameter_um)
-    profile = soma_diameter_um * PROFILE_PER_DIAMETER * np.arange(1, PROFILE_STEPS + 1)
+    steps = np.arange(1, PROFILE_STEPS + 1, dtype=np.float64)
+    profile = np.asarray(soma_diameter_um * PROFILE_PER_DIAMETER * steps, dtype=np.float64)
     return FilterPlan(
         bins=bins,
         shape=binned.shape,

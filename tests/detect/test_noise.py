@@ -1,0 +1,117 @@
+"""ketamap.detect.noise"""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ketamap.detect.noise import TileNoise, fit_line, join_tiles, map_noise, measure_tiles
+
+EDGES = tuple(np.array([0, 16, 32]) for _ in range(3))
+
+
+def noise_block(sd, level=100.0, seed=0):
+    rng = np.random.default_rng(seed)
+    response = rng.normal(0.0, sd, (32, 32, 32)).astype(np.float32)
+    return np.full(response.shape, level, dtype=np.float32), response
+
+
+@pytest.mark.parametrize("sd", [0.5, 20.0])
+def test_the_noise_of_a_tile_is_its_standard_deviation(sd):
+    tiles = measure_tiles(*noise_block(sd), EDGES)
+    np.testing.assert_allclose(tiles.sigma, sd, rtol=0.12)
+    np.testing.assert_allclose(tiles.level, 100.0)
+
+
+def test_bright_cells_in_a_tile_hardly_raise_its_noise():
+    image, response = noise_block(1.0)
+    response[::5, ::5, ::5] += 100.0
+    assert measure_tiles(image, response, EDGES).sigma.max() < 1.2
+
+
+def test_empty_and_constant_tiles_have_no_noise_of_their_own():
+    image, response = noise_block(1.0)
+    image[:16], response[:16] = 0.0, 0.0
+    tiles = measure_tiles(image, response, EDGES)
+    assert np.all(np.isnan(tiles.sigma[0]))
+    assert np.all(np.isfinite(tiles.sigma[1]))
+
+
+def test_the_share_of_the_background_channel_is_found():
+    image, response = noise_block(1.0)
+    shared = noise_block(5.0, seed=1)[1]
+    tiles = measure_tiles(image, response + 0.6 * shared, EDGES, background=shared)
+    np.testing.assert_allclose(tiles.slope, 0.6, atol=0.03)
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    gain=st.floats(0.25, 4.0),
+    shift=st.floats(-50.0, 500.0),
+    seed=st.integers(0, 20),
+)
+def test_the_prior_follows_gain_and_shift(gain, shift, seed):
+    rng = np.random.default_rng(seed)
+    level = rng.uniform(50, 500, 60)
+    sigma = 1.0 + 0.04 * level + rng.normal(0, 0.5, 60)
+    offset, slope = fit_line(level, sigma)
+    offset2, slope2 = fit_line(gain * level + shift, gain * sigma)
+    assert slope2 == pytest.approx(slope, rel=1e-6)
+    assert offset2 + slope2 * (gain * 200 + shift) == pytest.approx(
+        gain * (offset + slope * 200), rel=1e-6
+    )
+
+
+def test_a_quarter_of_wild_tiles_does_not_turn_the_prior():
+    level = np.linspace(50, 500, 80)
+    sigma = 1.0 + 0.04 * level
+    sigma[::4] *= 5.0
+    offset, slope = fit_line(level, sigma)
+    assert offset + slope * 300 == pytest.approx(13.0, rel=0.15)
+
+
+def tile_row(sigma, level):
+    sigma, level = np.array(sigma, dtype=float), np.array(level, dtype=float)
+    shape = (1, 1, len(sigma))
+    tiles = TileNoise(sigma.reshape(shape), level.reshape(shape), np.zeros(shape))
+    edges = (np.array([0, 10]), np.array([0, 10]), np.arange(len(sigma) + 1) * 10)
+    return tiles, edges
+
+
+def noise_at(noise, x, level):
+    return noise.at(np.array([[5.0, 5.0, x]]), np.array([float(level)]))[0]
+
+
+def test_an_empty_tile_takes_the_prior():
+    tiles, edges = tile_row([2, 2, np.nan, 2, 2], [100, 100, np.nan, 100, 100])
+    assert noise_at(map_noise(tiles, edges, 0.1), 24.5, 100) == pytest.approx(2.0)
+
+
+def test_a_tile_packed_with_cells_does_not_set_its_own_standard():
+    tiles, edges = tile_row([2, 2, 4, 2, 2, 2, 2], [100] * 7)
+    assert noise_at(map_noise(tiles, edges, 0.1), 24.5, 100) <= 1.3 * 2.0 + 1e-9
+
+
+def test_a_quiet_tile_does_not_find_noise():
+    tiles, edges = tile_row([2, 2, 0.01, 2, 2, 2, 2], [100] * 7)
+    assert noise_at(map_noise(tiles, edges, 0.0), 24.5, 100) >= 0.8 * 2.0 - 1e-9
+
+
+def test_noise_changes_gradually_between_tiles():
+    tiles, edges = tile_row([2, 2, 2.4, 2.4, 2, 2, 2], [100] * 7)
+    noise = map_noise(tiles, edges, 0.1)
+    along = np.array([noise_at(noise, x, 100) for x in np.arange(0, 69, 0.5)])
+    assert np.abs(np.diff(along)).max() < 0.025
+
+
+def test_a_volume_without_any_filled_tile_has_the_floor_as_noise():
+    tiles, edges = tile_row([np.nan, np.nan], [np.nan, np.nan])
+    assert noise_at(map_noise(tiles, edges, 0.3), 5.0, 0.0) == pytest.approx(0.3)
+
+
+def test_tiles_of_blocks_join_into_one_lattice():
+    part = TileNoise(np.ones((1, 1, 2)), np.ones((1, 1, 2)), np.ones((1, 1, 2)))
+    where = (slice(0, 1), slice(1, 2), slice(1, 3))
+    whole = join_tiles((1, 2, 3), [(where, part)])
+    assert np.isnan(whole.sigma).sum() == 4
+    assert whole.sigma[where].sum() == 2

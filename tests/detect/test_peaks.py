@@ -1,0 +1,152 @@
+"""ketamap.detect.peaks"""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from scipy import ndimage
+
+from ketamap.detect.peaks import (
+    is_shoulder,
+    maxima,
+    neighbourhoods,
+    parabola_tops,
+    persistence,
+    profiles,
+    ring_level,
+    shape_of,
+)
+
+few_values = hnp.arrays(  # few distinct values, so ties are common
+    np.float32,
+    hnp.array_shapes(min_dims=3, max_dims=3, max_side=7),
+    elements=st.integers(0, 4).map(float),
+)
+
+
+def all_maxima(image, lowest=0.0):
+    tiles = tuple(np.zeros(n, dtype=np.int64) for n in image.shape)
+    return maxima(image, np.full((1, 1, 1), lowest, np.float32), tiles, (0, 0, 0), image.shape)
+
+
+def blob(widths, shape=(21, 21, 21)):
+    z, y, x = (np.arange(n) - n // 2 for n in shape)
+    r2 = (z[:, None, None] / widths[0]) ** 2 + (y[:, None] / widths[1]) ** 2 + (x / widths[2]) ** 2
+    return (100.0 * np.exp(-0.5 * r2)).astype(np.float32)
+
+
+def middle_of(image):
+    return np.array([[n // 2 for n in image.shape]])
+
+
+@settings(deadline=None, max_examples=80)
+@given(image=few_values)
+def test_maxima_are_never_below_a_neighbour_and_no_strict_maximum_is_missed(image):
+    found = all_maxima(image)
+    greatest = ndimage.maximum_filter(image, 3, mode="constant")
+    assert all(image[tuple(i)] == greatest[tuple(i)] > 0 for i in found)
+    around = np.ones((3, 3, 3), dtype=bool)
+    around[1, 1, 1] = False
+    beside = ndimage.maximum_filter(image, footprint=around, mode="constant", cval=-1.0)
+    strict = np.argwhere((image > beside) & (image > 0))
+    assert {tuple(i) for i in strict} <= {tuple(i) for i in found}
+
+
+@settings(deadline=None, max_examples=60)
+@given(image=few_values)
+def test_two_maxima_never_touch(image):
+    found = all_maxima(image)
+    for k, one in enumerate(found):
+        gaps = np.abs(found[k + 1 :] - one).max(axis=1, initial=0)
+        assert np.all(gaps > 1)
+
+
+def test_a_plateau_has_one_maximum():
+    image = np.zeros((5, 6, 7), dtype=np.float32)
+    image[1:4, 2:4, 2:5] = 3.0
+    np.testing.assert_array_equal(all_maxima(image), [[1, 2, 2]])
+
+
+def test_more_maxima_than_the_first_guess_are_all_returned():
+    image = np.zeros((2, 200, 200), dtype=np.float32)
+    image[0, ::2, ::2] = 1.0
+    assert len(all_maxima(image)) == 10_000
+
+
+@settings(deadline=None)
+@given(top=st.tuples(*[st.floats(-0.45, 0.45)] * 3))
+def test_the_top_of_a_parabola_is_found_exactly(top):
+    z, y, x = (np.arange(-1, 2) - t for t in top)
+    image = 50.0 - z[:, None, None] ** 2 - 2.0 * y[:, None] ** 2 - 3.0 * x**2
+    around = neighbourhoods(image.astype(np.float32), np.array([[1, 1, 1]]))
+    np.testing.assert_allclose(parabola_tops(around)[0], top, atol=1e-4)
+
+
+def test_a_plateau_has_its_top_in_the_middle():
+    np.testing.assert_array_equal(parabola_tops(np.ones((2, 3, 3, 3))), np.zeros((2, 3)))
+
+
+def test_a_ball_is_broad_and_a_sheet_is_not():
+    def breadth(widths, bin_um=(1.0, 1.0, 1.0)):
+        image = blob(widths)
+        return shape_of(neighbourhoods(image, middle_of(image)), bin_um).breadth[0]
+
+    assert breadth((3, 3, 3)) == pytest.approx(1.0, abs=1e-3)
+    assert breadth((1.5, 3, 3), bin_um=(2.0, 1.0, 1.0)) == pytest.approx(1.0, abs=0.2)
+    assert breadth((9, 2, 2)) > 0.9  # drawn out along one axis: still no sheet
+    assert breadth((9, 9, 2)) < 0.1
+
+
+def test_the_flattest_direction_is_along_a_tube():
+    image = blob((50, 2, 2))
+    shape = shape_of(neighbourhoods(image, middle_of(image)), (1.0, 1.0, 1.0))
+    np.testing.assert_allclose(np.abs(shape.flattest[0]), (1, 0, 0), atol=1e-3)
+
+
+def lines_through(image, direction, distances):
+    return profiles(
+        image,
+        middle_of(image),
+        np.array([direction], dtype=float),
+        np.asarray(distances, dtype=float),
+        (1.0, 1.0, 1.0),
+    )
+
+
+@settings(deadline=None, max_examples=40)
+@given(way=st.tuples(*[st.floats(-1.0, 1.0)] * 3).filter(lambda w: np.linalg.norm(w) > 0.1))
+def test_profiles_are_linear_interpolation(way):
+    image = np.random.default_rng(0).random((9, 10, 11)).astype(np.float32)
+    way = np.array(way) / np.linalg.norm(way)
+    distances = np.array([0.7, 1.9, 6.3])
+    ours = lines_through(image, way, distances)[0]
+    for side, sign in enumerate((1, -1)):
+        spots = middle_of(image)[0][:, None] + sign * way[:, None] * distances
+        wanted = ndimage.map_coordinates(image, spots, order=1, mode="grid-constant", output=float)
+        np.testing.assert_allclose(ours[side], wanted, atol=1e-6)
+
+
+def test_a_fibre_persists_and_a_soma_does_not():
+    distances = np.arange(1, 9)
+    height = np.array([100.0])
+    assert persistence(lines_through(blob((50, 2, 2)), (1, 0, 0), distances), height)[0] > 0.9
+    assert persistence(lines_through(blob((3, 2, 2)), (1, 0, 0), distances), height)[0] < 0.1
+
+
+def test_a_soma_that_touches_one_neighbour_is_no_fibre():
+    beside = np.array([[[90.0, 95.0, 99.0], [60.0, 20.0, 5.0]]])
+    assert persistence(beside, np.array([100.0]))[0] < 0.1
+
+
+def test_a_shoulder_has_a_higher_place_beyond_a_shallow_saddle():
+    height = np.array([100.0])
+    assert is_shoulder(np.array([[[95.0, 101.0], [50.0, 0.0]]]), height, 0.85)[0]
+    assert not is_shoulder(np.array([[[60.0, 150.0], [50.0, 0.0]]]), height, 0.85)[0]
+    assert not is_shoulder(np.array([[[99.0, 98.0], [50.0, 0.0]]]), height, 0.85)[0]
+
+
+def test_the_level_around_a_cell_is_that_of_its_surroundings():
+    image = blob((2, 2, 2)) + 30.0
+    level = ring_level(image, middle_of(image), (8, 8, 8))
+    assert level[0] == pytest.approx(30.0, abs=1.0)
