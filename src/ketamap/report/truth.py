@@ -147,11 +147,6 @@ def _panel(
 ) -> list[Figure]:
     rows = tested[tested[f"{estimand}_estimate"].notna()]
     axes = {"type": "scatter", "xaxis": f"x{suffix}", "yaxis": "y"}
-    value = rows[f"{estimand}_estimate"]
-    marks = [
-        direction_mark(v, called=bool(c))
-        for v, c in zip(value, rows[f"{estimand}_called"], strict=True)
-    ]
     identity = {
         **axes,
         "mode": "lines",
@@ -160,26 +155,49 @@ def _panel(
         "line": {"color": SOFT_INK, "width": 1, "dash": "dot"},
         "hoverinfo": "skip",
     }
-    points = {
-        **axes,
+    nothing = rows["planted_absolute"].abs() <= ROUNDING
+    return [
+        identity,
+        {**axes, **_marks(rows[nothing], estimand, span, size=5)},
+        {
+            **axes,
+            **_marks(rows[~nothing], estimand, span, size=9),
+            **_bars(rows[~nothing], estimand),
+        },
+    ]
+
+
+def _marks(rows: pd.DataFrame, estimand: str, span: tuple[float, float], *, size: int) -> Figure:
+    value, called = rows[f"{estimand}_estimate"], rows[f"{estimand}_called"]
+    pairs = zip(value, called, strict=True)
+    return {
         "mode": "markers",
         "x": plain_numbers(_apart(rows[f"planted_{estimand}"], span[1] - span[0])),
         "y": plain_numbers(value),
         "customdata": [int(i) for i in rows["region_id"]],
-        "marker": {"size": 8, "color": marks, "opacity": 0.9},
+        "marker": {
+            "size": size,
+            "color": [direction_mark(v, called=bool(c)) for v, c in pairs],
+            "opacity": 0.85,
+        },
+        "hovertext": [_hover(row, estimand) for row in records(rows)],
+        "hoverinfo": "text",
+    }
+
+
+def _bars(rows: pd.DataFrame, estimand: str) -> Figure:
+    value = rows[f"{estimand}_estimate"]
+    return {
         "error_y": {
             "type": "data",
             "symmetric": False,
             "array": plain_numbers(rows[f"{estimand}_high"] - value),
             "arrayminus": plain_numbers(value - rows[f"{estimand}_low"]),
-            "color": "rgba(91,99,110,0.35)",
-            "thickness": 1.2,
+            "color": "rgba(91,99,110,0.5)",
+            "thickness": 1.3,
             "width": 0,
-        },
-        "hovertext": [_hover(row, estimand) for row in records(rows)],
-        "hoverinfo": "text",
+        }
     }
-    return [identity, points]
 
 
 def _apart(planted: pd.Series[float], width: float) -> list[float]:

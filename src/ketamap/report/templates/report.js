@@ -44,10 +44,10 @@
     });
   }
 
-  const PAGE_PX = 684; // A4 within its margins, see @page
+  const PAGE_PX = 855; // A4 within its margins at the zoom of the print style
   const onPaper = (printing) => {
     for (const box of document.querySelectorAll(".figure[data-figure]")) {
-      if (printing) Plotly.relayout(box, { width: PAGE_PX, autosize: false });
+      if (printing) Plotly.relayout(box, { width: box.closest("#shift .pair") ? PAGE_PX / 2 - 10 : PAGE_PX, autosize: false });
       else Plotly.relayout(box, { width: null, autosize: true });
     }
   };
