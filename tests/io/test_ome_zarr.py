@@ -147,6 +147,8 @@ def test_ngff_zarr_accepts_the_metadata(tmp_path):
 def test_the_defaults_shard_large_images_and_fit_small_ones(tmp_path):
     with create_image(tmp_path / "a.zarr", a_grid((300, 600, 100)), "u2") as writer:
         assert writer.block_shape == (256, 256, 100)
+        writer.finish()
+    assert open_image(tmp_path / "a.zarr").block_shape == (64, 128, 100)  # decoded at once
     with create_image(tmp_path / "a.zarr", a_grid((3, 4, 5)), "u2") as writer:
         assert writer.block_shape == (3, 4, 5)
 

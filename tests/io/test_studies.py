@@ -186,6 +186,16 @@ def test_a_group_of_one_animal_is_refused(tmp_path):
     assert "100" in message
 
 
+def test_groups_that_are_numbered_stay_names(tmp_path):
+    entry = an_entry()
+    for k, one in enumerate(entry["animals"]):
+        one["cohort"] = k // 2
+    entry["design"] = {"factor": "cohort", "control": 0}
+    study = read_study(written(tmp_path, entry))
+    assert animals_table(study)["cohort"].tolist() == ["0", "0", "1", "1"]
+    assert study.design.control == "0"
+
+
 def a_study(tmp_path, **design):
     return replace(read_study(written(tmp_path, an_entry())), design=Design(**design))
 

@@ -29,7 +29,7 @@ def cells(n=3):
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     rows=st.lists(
         st.tuples(finite, finite, finite, st.floats(0, 1), st.integers(-1, 2**53),

@@ -59,7 +59,7 @@ class StoredImage:
     """Levels of the pyramid, finest first; one where there is no pyramid."""
 
     block_shape: Zyx[int] | None = None
-    """Shape of the unit in which voxels are stored."""
+    """Shape of the unit that is decoded at once: a chunk, a tile or a plane."""
 
     @property
     def shape(self) -> Zyx[int]:

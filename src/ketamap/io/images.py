@@ -53,7 +53,7 @@ class ImageSummary:
     """Bytes of all its files."""
 
     block_shape: Zyx[int] | None
-    """Shape of the unit in which voxels are stored."""
+    """Shape of the unit that is decoded at once: a chunk, a tile or a plane."""
 
     suggested_command: str
     """A command line to start from."""

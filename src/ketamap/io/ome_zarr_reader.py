@@ -73,7 +73,7 @@ def open_ome_zarr(path: Path) -> StoredImage:
             Level(shape=_zyx(array.shape, axes), spacing_um=_spacing_um(place, axes, units))
             for array, place in zip(arrays, placed, strict=True)
         ),
-        block_shape=_zyx(data.shards or data.chunks, axes),
+        block_shape=_zyx(data.chunks, axes),
     )
 
 

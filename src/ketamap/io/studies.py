@@ -158,7 +158,10 @@ def _study(entry: StudyEntry, folder: Path, faults: _Faults) -> Study | None:
         ),
     }
     animals = [
-        _animal(one, folder, f"animals[{k}]", faults) for k, one in enumerate(entry.animals, 1)
+        _animal(
+            one, folder, f"animals[{k}]", faults, groups={entry.design.factor, entry.design.batch}
+        )
+        for k, one in enumerate(entry.animals, 1)
     ]
     if faults.found:
         return None
@@ -187,7 +190,10 @@ def _design(entry: DesignEntry, faults: _Faults) -> Design | None:
     return design
 
 
-def _animal(entry: AnimalEntry, folder: Path, where: str, faults: _Faults) -> Animal | None:
+def _animal(
+    entry: AnimalEntry, folder: Path, where: str, faults: _Faults, *, groups: set[str | None]
+) -> Animal | None:
+    """Make an animal; covariates that name groups stay text, whatever they look like."""
     regimen = faults.attempt(
         where,
         Regimen,
@@ -205,7 +211,10 @@ def _animal(entry: AnimalEntry, folder: Path, where: str, faults: _Faults) -> An
         background=_resolved(folder, entry.background) if entry.background else None,
         sex=str(entry.sex),
         batch=str(entry.batch),
-        covariates=tuple((name, _covariate(value)) for name, value in extras.items()),
+        covariates=tuple(
+            (name, str(value) if name in groups else _covariate(value))
+            for name, value in extras.items()
+        ),
     )
 
 
