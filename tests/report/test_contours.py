@@ -64,7 +64,7 @@ def test_dropped_points_lie_within_tolerance_of_the_chord_that_replaced_them(see
 
 def test_a_square_is_written_as_four_corners():
     square = np.array([[0.0, 0.0], [2.0, 0.0], [2.0, 2.0], [0.0, 2.0]])
-    assert path_text([square], 10) == "M0 0l20 0 0 20 -20 0z"
+    assert path_text([square], (10, 5)) == "M0 0l20 0 0 10 -20 0z"
 
 
 def test_points_on_a_straight_line_are_dropped():

@@ -239,10 +239,10 @@ def _draw(atlas: Atlas, plane: int, nearest: NDArray[np.int64], k: int) -> Slice
     spacing = atlas.grid.spacing_um
     stride = max(1, int(FINE_UM // max(spacing[1:])))
     labels = _roll(atlas, atlas.annotation[plane, ::stride, ::stride], nearest)
-    voxel_um = stride * max(spacing[1:])
-    enlarge = max(1, round(voxel_um / FINE_UM))
+    row_um, column_um = (stride * um for um in spacing[1:])
+    enlarge = max(1, round(max(row_um, column_um) / FINE_UM))
     fine = smooth_labels(labels, enlarge) if enlarge > 1 else labels
-    scale = voxel_um / enlarge / UM_PER_UNIT
+    scale = (column_um / enlarge / UM_PER_UNIT, row_um / enlarge / UM_PER_UNIT)
 
     def shape(mask: NDArray[np.bool_], region_id: int, name: str) -> Shape:
         path = path_text(outlines(mask, TOLERANCE_PIXELS), scale)

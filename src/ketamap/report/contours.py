@@ -110,14 +110,21 @@ def simplified(closed: NDArray[np.float64], tolerance: float) -> NDArray[np.floa
     return closed[:-1][keep[:-1]]
 
 
-def path_text(lines: list[NDArray[np.float64]], scale: float) -> str:
+def path_text(lines: list[NDArray[np.float64]], scale: tuple[float, float]) -> str:
     """Write outlines as the ``d`` of an SVG path, whole numbers after scaling.
 
     Consecutive points are written as steps, which is shorter than places.
+
+    Parameters
+    ----------
+    lines
+        Each ``(n, 2)``, (column, row).
+    scale
+        Units of the drawing per unit of the points, (column, row).
     """
     parts = []
     for line in lines:
-        whole = np.rint(line * scale).astype(int)
+        whole = np.rint(line * np.asarray(scale)).astype(int)
         steps = np.diff(whole, axis=0)
         steps = steps[np.any(steps != 0, axis=1)]
         moves = "".join(f" {a} {b}" for a, b in steps.tolist())
