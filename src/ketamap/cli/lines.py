@@ -72,7 +72,7 @@ def balance_lines(out: Path) -> Iterator[str]:
         yield f"{sheet.parent.name}: {balance_line(read_json(sheet))}"
 
 
-def effect_lines(result: Analysis) -> Iterator[str]:
+def effect_lines(result: Analysis, alpha: float) -> Iterator[str]:
     """Show the brain-wide shift and the number of regions found, per contrast."""
     yield from result.warnings
     effects = result.effects
@@ -84,10 +84,10 @@ def effect_lines(result: Analysis) -> Iterator[str]:
         )
         for estimand in ("relative", "absolute"):
             tested = part[(part.estimand == estimand) & part.testable]
-            found = tested[tested.q < result.alpha]
+            found = tested[tested.q < alpha]
             names = ", ".join(found.sort_values("p").acronym.head(12))
             yield (
-                f"  {estimand}: {len(found)} of {len(tested)} regions at q < {result.alpha:g}"
+                f"  {estimand}: {len(found)} of {len(tested)} regions at q < {alpha:g}"
                 + (f": {names}" if names else "")
             )
 

@@ -300,6 +300,7 @@ def analyse(
 ) -> None:
     """Estimate and test effects per region, brain-wide shift first, and write a report."""
     from ketamap.cli.lines import counts_of, effect_lines
+    from ketamap.io.studies import read_design
     from ketamap.workflow.analysis import analyse as estimate
 
     result = estimate(
@@ -313,7 +314,7 @@ def analyse(
         title=title,
         reporter=ConsoleReporter(),
     )
-    for line in effect_lines(result):
+    for line in effect_lines(result, read_design(design).alpha):
         typer.echo(line)
     typer.echo(f"Report: {(out / 'report.html').resolve()}")
 

@@ -71,21 +71,18 @@ def analyse(
     reporter
         Shows progress.
     """
-    from ketamap.stats import structures_from_table
-
     show = reporter or Quiet()
     frame = read_any_table(table)
     plan = read_design(design)
     who = read_animals(animals)
     reference = open_atlas(atlas or DEFAULT_ATLAS, atlas_dir=atlas_dir)
-    tree = structures_from_table(frame) if atlas is None else None
     with show.stage("analyse and report") as progress:
         result = _write_analysis(
             out,
             frame,
             who,
             plan,
-            structures=tree or reference.structures,
+            structures=reference.structures if atlas else _tree_for(frame, reference),
             counts=counts,
             about={
                 "title": title or table.name.split(".")[0],
@@ -171,7 +168,7 @@ def _write_analysis(
     animals: pd.DataFrame,
     design: Design,
     *,
-    structures: Structures,
+    structures: Structures | None,
     counts: Literal["own", "total"] | None,
     about: dict[str, Any],
 ) -> Analysis:
@@ -188,7 +185,7 @@ def _write_analysis(
         out / ANALYSIS,
         {
             **about,
-            "design_text": list(result.design_text),
+            "design_text": _design_text(design, result),
             "partition": result.partition,
             "warnings": list(result.warnings),
             "alpha": design.alpha,
@@ -198,6 +195,26 @@ def _write_analysis(
         },
     )
     return result
+
+
+def _tree_for(frame: pd.DataFrame, reference: Atlas) -> Structures | None:
+    """Choose the tree of a table: its own (None) if it tells parents, or has ids we lack."""
+    if "parent_region_id" in frame.columns or "region_id" not in frame.columns:
+        return None
+    ids = pd.to_numeric(frame["region_id"], errors="coerce").dropna().astype("int64")
+    known = reference.structures.rows_of(ids[ids > 0].to_numpy()) >= 0
+    return reference.structures if known.all() else None
+
+
+def _design_text(design: Design, result: Analysis) -> list[str]:
+    lines = [
+        f"Model: {result.formula}.",
+        f"Regions are called at a false discovery rate of {design.alpha:g} "
+        f"(Benjamini-Hochberg).",
+    ]
+    if design.batch:
+        lines.insert(1, f"Batch ({design.batch}) is in the model.")
+    return lines
 
 
 def _atlas_for_maps(about: dict[str, Any]) -> Atlas:
