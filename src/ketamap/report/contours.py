@@ -64,9 +64,13 @@ def outlines(mask: NDArray[np.bool_], tolerance: float) -> list[NDArray[np.float
         Each ``(n, 2)``, (column, row) in pixels, pixel i spans [i, i + 1); holes are
         outlines too (fill with the even-odd rule).
     """
-    padded = np.pad(mask, 1).astype(np.float64)
+    if not mask.any():
+        return []
+    rows, columns = _box(mask)
+    padded = np.pad(mask[rows, columns], 1).astype(np.float64)
     lines = contour_generator(z=padded, line_type=LineType.Separate).lines(0.5)
-    simple = (simplified(np.asarray(line) - 0.5, tolerance) for line in lines)
+    corner = np.array([columns.start, rows.start]) - 0.5
+    simple = (simplified(np.asarray(line) + corner, tolerance) for line in lines)
     return [line for line in simple if len(line) >= 3]
 
 
