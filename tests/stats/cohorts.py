@@ -36,7 +36,9 @@ SMALL = tree(
 
 def flat(n):
     """Make a root with n regions."""
-    return tree([(997, "root", "root", 0), *((k, f"R{k}", f"Region {k}", 997) for k in range(1, n + 1))])
+    return tree(
+        [(997, "root", "root", 0), *((k, f"R{k}", f"Region {k}", 997) for k in range(1, n + 1))]
+    )
 
 
 def own_counts(structures, n_animals, seed=0, mean=200):

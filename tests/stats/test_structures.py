@@ -55,9 +55,7 @@ def test_two_acronyms_with_one_id_are_refused():
 
 
 def test_a_loop_of_parents_is_refused():
-    table = pd.DataFrame(
-        {"acronym": ["A", "B"], "region_id": [5, 6], "parent_region_id": [6, 5]}
-    )
+    table = pd.DataFrame({"acronym": ["A", "B"], "region_id": [5, 6], "parent_region_id": [6, 5]})
     with pytest.raises(TableError, match="loop"):
         structures_from_table(table)
 

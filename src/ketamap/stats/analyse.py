@@ -168,7 +168,7 @@ def _guards(
     names = [c.name for c in matrix.contrasts]
     return [
         *side_warnings(regions.side_counts, regions.animals),
-        *factor_warnings(factor, fit.factor, regions.animals),
+        *factor_warnings(factor, matrix.groups, regions.animals),
         *batch_warnings(factor, batches),
         *variance_warnings(fit.regional.residuals, matrix.groups),
         *shift_warnings(fit.shift, names),

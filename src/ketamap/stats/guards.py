@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ketamap.core.errors import DesignError
 from ketamap.core.units import LN2
-from ketamap.stats.model import Estimates, LinearFit
+from ketamap.stats.model import Estimates
 from ketamap.stats.rows import listed
 
 SIDE_SUFFIX = re.compile(r"^(?P<stem>.+?)[ _.\-]?(?P<side>lh?|left|rh?|right)$", re.IGNORECASE)
@@ -146,20 +146,19 @@ def side_warnings(side_counts: NDArray[np.float64], animals: Sequence[str]) -> l
 
 
 def factor_warnings(
-    factor_ln: NDArray[np.float64], fit: LinearFit, animals: Sequence[str]
+    factor_ln: NDArray[np.float64], groups: Sequence[str], animals: Sequence[str]
 ) -> list[str]:
-    """Warn of animals whose whole brain lies far from its group.
+    """Warn of animals whose whole brain lies far from the middle of its group.
 
     Parameters
     ----------
     factor_ln
         Animal factors, shape ``(animal,)``.
-    fit
-        Their least squares on the design.
-    animals
-        Identifiers.
+    groups, animals
+        Group and identifier of each.
     """
-    rest = fit.residuals[:, 0]
+    middle = {g: np.median(factor_ln[[h == g for h in groups]]) for g in set(groups)}
+    rest = factor_ln - np.array([middle[g] for g in groups])
     spread = 1.4826 * float(np.median(np.abs(rest - np.median(rest))))
     warnings = []
     for k, animal in enumerate(animals):
