@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from ketamap.core.space import ATLAS_ORIENTATION, Orientation, VoxelGrid
-from ketamap.core.transform import AffineMap, Transform
+from ketamap.core.transform import AffineMap
 from ketamap.register.engine import Picture, Schedule, centre_shift_um, fit_affine
 from ketamap.register.prepare import as_array, enhance, isotropic_grid, resample_to
 from ketamap.register.reference import Reference
@@ -149,8 +149,13 @@ def _refine(fixed: Picture, moving: Picture) -> AffineMap:
 
 
 def _ncc(fixed: Picture, moving: Picture, mask: NDArray[np.bool_], affine: AffineMap) -> float:
-    carried = Transform.from_affine(affine, fixed.grid).image_to_atlas(
-        moving.image, moving.grid, fixed.grid
+    origin = moving.grid.to_index(affine([fixed.grid.origin_um])[0])
+    carried = ndimage.affine_transform(  # both grids are cubic and of one spacing
+        moving.image,
+        affine.matrix[:3, :3],
+        offset=origin,
+        output_shape=fixed.grid.shape,
+        order=1,
     )
     if not np.ptp(carried[mask]) > 0.0:
         return -1.0

@@ -168,7 +168,8 @@ def _block_means(volume: Volume, factors: Zyx[int], progress: Progress) -> NDArr
         for axis, (a, b, f) in enumerate(zip(start, stop, factors, strict=True)):
             first, last = a // f, -(-b // f)
             cuts = np.maximum(np.arange(first, last) * f, a) - a
-            block = np.add.reduceat(block, cuts, axis=axis, dtype=np.float64)
+            if f > 1:
+                block = np.add.reduceat(block, cuts, axis=axis, dtype=np.float64)
             where.append(slice(first, last))
         sums[tuple(where)] += block
         progress(done, len(reads))

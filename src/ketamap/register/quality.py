@@ -172,7 +172,7 @@ def _clipped(image: NDArray[Any], mask: NDArray[np.bool_]) -> FloatArray:
 
 
 def _window_mean(image: FloatArray) -> FloatArray:
-    return np.asarray(ndimage.uniform_filter(image, LNCC_WINDOW_VOXELS, mode="constant"))
+    return np.asarray(ndimage.uniform_filter(image, LNCC_WINDOW_VOXELS, mode="reflect"))
 
 
 def _least_jacobian(transform: Transform, brain_um: FloatArray) -> float:
