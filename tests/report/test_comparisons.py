@@ -48,6 +48,11 @@ def test_groups_are_ordered_by_dose_whatever_the_order_of_animals(report, make_r
     assert groups_of(report).names[0].startswith("vehicle")
 
 
+def test_groups_of_the_analysis_win_over_a_column_of_that_name(report, make_report):
+    renamed = make_report(animals=report.animals.assign(group="cage 1"))
+    assert groups_of(renamed).of_animal == groups_of(report).of_animal
+
+
 def test_a_missing_value_lowers_the_n_of_its_group_only(report, make_report):
     values = report.values.copy()
     values.loc[values.index[0], "log2_relative"] = np.nan

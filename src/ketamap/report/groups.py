@@ -38,13 +38,14 @@ class Groups:
 
 
 def groups_of(report: StudyReport) -> Groups:
-    """Find the groups, from the animals table or else from the animal factors."""
+    """Find the groups: those of the analysis (animal factors), else of the animals table."""
     animals = report.animals
-    named = next((f for f in (animals, report.animal_factors) if "group" in f.columns), animals)
-    labels = named["group"] if "group" in named.columns else [UNGROUPED] * len(named)
-    of_animal = {str(a): str(g) for a, g in zip(named["animal"], labels, strict=True)}
+    of_animal = dict.fromkeys(animals["animal"].astype(str), UNGROUPED)
+    for frame in (animals, report.animal_factors):
+        if "group" in frame.columns:
+            of_animal |= _labels(frame, set(of_animal))
     names = tuple(dict.fromkeys(of_animal.values()))
-    return Groups(of_animal=of_animal, names=_by_dose(names, animals))
+    return Groups(of_animal=of_animal, names=_by_dose(names, of_animal, animals))
 
 
 def wide_values(report: StudyReport, measure: str, column: str, groups: Groups) -> pd.DataFrame:
@@ -79,11 +80,18 @@ def spread(count: int, width: float = 0.5) -> list[float]:
     return [round(float(x), 4) for x in np.linspace(-reach, reach, count)]
 
 
-def _by_dose(names: tuple[str, ...], animals: pd.DataFrame) -> tuple[str, ...]:
+def _labels(frame: pd.DataFrame, known: set[str]) -> dict[str, str]:
+    pairs = zip(frame["animal"].astype(str), frame["group"].astype(str), strict=True)
+    return {animal: group for animal, group in pairs if animal in known}
+
+
+def _by_dose(
+    names: tuple[str, ...], of_animal: dict[str, str], animals: pd.DataFrame
+) -> tuple[str, ...]:
     dose = next((c for c in ("dose_mg_per_kg", "dose") if c in animals.columns), None)
-    if dose is None or "group" not in animals.columns:
+    if dose is None:
         return names
-    keys = pd.DataFrame({"group": animals["group"].astype(str)})
+    keys = pd.DataFrame({"group": animals["animal"].astype(str).map(of_animal)})
     keys["days"] = pd.to_numeric(animals["days"], errors="coerce") if "days" in animals else 0.0
     keys["dose"] = pd.to_numeric(animals[dose], errors="coerce")
     if keys["dose"].isna().all():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
@@ -42,6 +42,10 @@ SECTIONS = {
 """Anchor to title, in the order of the page; ``truth`` only where there is one."""
 
 
+MEASURES = {"cells": "density of cells", "axon_length_mm": "density of axons"}
+"""Measure of the effects table to its name in a sentence."""
+
+
 def render_report(report: StudyReport) -> str:
     """Return the page: HTML that opens from disk and asks the network for nothing.
 
@@ -67,6 +71,7 @@ def render_report(report: StudyReport) -> str:
         "groups": groups,
         "sections": {k: v for k, v in SECTIONS.items() if k != "truth" or report.truth is not None},
         "comparisons": comparisons,
+        "measures": measures_in_words(comparisons),
         "findings": [finding_of(c, report.alpha) for c in comparisons],
         "figures": figures,
         "brain": _maps(report, comparisons),
@@ -83,6 +88,11 @@ def render_report(report: StudyReport) -> str:
         "csv_json": script_json(effects_csv(report.effects)),
     }
     return _environment().get_template("report.html").render(context)
+
+
+def measures_in_words(comparisons: Sequence[Comparison]) -> list[str]:
+    """Name what was compared, each measure once."""
+    return [MEASURES.get(m, m) for m in dict.fromkeys(c.measure for c in comparisons)]
 
 
 def script_json(value: Any) -> Markup:
