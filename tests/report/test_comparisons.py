@@ -48,6 +48,13 @@ def test_groups_are_ordered_by_dose_whatever_the_order_of_animals(report, make_r
     assert groups_of(report).names[0].startswith("vehicle")
 
 
+def test_without_doses_the_reference_group_comes_first(report, make_report):
+    backwards = report.animals.iloc[::-1].drop(columns="dose_mg_per_kg")
+    names = groups_of(make_report(animals=backwards)).names
+    assert names[0] == "vehicle 10 d"
+    assert len(names) == 3
+
+
 def test_groups_of_the_analysis_win_over_a_column_of_that_name(report, make_report):
     renamed = make_report(animals=report.animals.assign(group="cage 1"))
     assert groups_of(renamed).of_animal == groups_of(report).of_animal

@@ -25,7 +25,8 @@ class Groups:
     """Group of each animal, in the order of the animals table."""
 
     names: tuple[str, ...]
-    """Groups by days and dose where these are known, otherwise by appearance."""
+    """Groups by days and dose where these are known; otherwise those that others are
+    compared with first, then by appearance."""
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -44,7 +45,10 @@ def groups_of(report: StudyReport) -> Groups:
     for frame in (animals, report.animal_factors):
         if "group" in frame.columns:
             of_animal |= _labels(frame, set(of_animal))
-    names = tuple(dict.fromkeys(of_animal.values()))
+    found = dict.fromkeys(of_animal.values())
+    contrasts = report.effects["contrast"].astype(str).unique()
+    references = [g for g in found if any(c.endswith(f" vs {g}") for c in contrasts)]
+    names = tuple(dict.fromkeys([*references, *found]))
     return Groups(of_animal=of_animal, names=_by_dose(names, of_animal, animals))
 
 

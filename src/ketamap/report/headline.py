@@ -134,8 +134,8 @@ def reach_sentence(comparison: Comparison, alpha: float) -> str:
     if not (known(half) and known(needed)):
         return ""
     return (
-        f"What could be seen: the median region's interval is ±{half:.2f} log2 wide "
-        f"({fold(-half)} to {fold(half)}); a typical region changing alone would have needed an "
+        f"What could be seen: in the median region the interval reaches {half:.2f} log2 to either "
+        f"side of the estimate ({fold(-half)} to {fold(half)}); a typical region changing alone would have needed an "
         f"estimate of about ±{needed:.2f} log2 (below {fold(-needed)} or above {fold(needed)}) "
         f"to be called. Smaller changes can be there unseen."
     )

@@ -69,7 +69,7 @@ def _imaging(report: StudyReport) -> str:
 def _regions(report: StudyReport) -> str:
     if report.partition:
         return (
-            f"The brain was divided into regions that do not overlap: {report.partition.rstrip('.')}. "
+            f"The brain was divided into regions that do not overlap. {report.partition.rstrip('.')}. "
             "Both hemispheres were added; neither hemispheres nor sections count as animals."
         )
     return "Neither hemispheres nor sections count as animals."
