@@ -91,7 +91,10 @@ def _group(path: Path) -> zarr.Group:
 def _multiscale(attributes: Mapping[str, Any], path: Path) -> dict[str, Any]:
     found = attributes.get("ome", attributes).get("multiscales") or []
     if not found:
-        hint = " It is a plate: give one of its images." if "plate" in attributes else ""
+        described = attributes.get("ome", attributes)
+        hint = " It is a plate: give one of its images." if "plate" in described else ""
+        if "bioformats2raw.layout" in described:
+            hint = f" It holds a series of images: give one, for instance {path / '0'}."
         msg = (
             f"{path} has no OME-Zarr image metadata (multiscales).{hint} Give the folder of "
             f"the image itself; a plain Zarr array must be saved as OME-Zarr first."

@@ -95,18 +95,27 @@ class _ConversionError(ValueError):
 
 def _converted(values: pd.Series[Any], column: Column) -> pd.Series[Any]:
     if column.kind == "text":
+        if isinstance(values.dtype, pd.StringDtype):
+            return values.astype("str")
         return values.where(values.isna(), values.astype(str)).astype("str")
     if column.kind == "flag":
         return _flags(values, column)
-    numbers = pd.to_numeric(values, errors="coerce").astype(np.float64)
-    unreadable = numbers.isna() & values.notna() & (values.astype(str).str.strip() != "")
-    _refuse(unreadable, values, column, "must be a number")
+    numbers = _numbers(values, column)
     if column.kind == "real":
         return numbers
     if pd.api.types.is_integer_dtype(values.dtype) and not values.isna().any():
         return values.astype(np.int64)
     _refuse(numbers.isna() | (numbers % 1 != 0), values, column, "must be a whole number")
     return numbers.astype(np.int64)
+
+
+def _numbers(values: pd.Series[Any], column: Column) -> pd.Series[Any]:
+    if pd.api.types.is_numeric_dtype(values.dtype):
+        return values.astype(np.float64)
+    numbers = pd.to_numeric(values, errors="coerce").astype(np.float64)
+    unreadable = numbers.isna() & values.notna() & (values.astype(str).str.strip() != "")
+    _refuse(unreadable, values, column, "must be a number")
+    return numbers
 
 
 def _flags(values: pd.Series[Any], column: Column) -> pd.Series[Any]:

@@ -6,7 +6,6 @@ import gzip
 import io
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -143,30 +142,25 @@ def _read_parquet(path: Path) -> pd.DataFrame:
 
 
 def _read_csv(path: Path, text: frozenset[str]) -> pd.DataFrame:
-    raw = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    return pd.DataFrame(
-        {name: raw[name] if name in text else _inferred(raw[name]) for name in raw.columns}
+    names = list(pd.read_csv(path, nrows=0, encoding="utf-8-sig").columns)
+    named = [name for name in names if name in text]
+    frame = pd.read_csv(
+        path,
+        encoding="utf-8-sig",
+        dtype=dict.fromkeys(named, str),
+        keep_default_na=False,  # "NA" is an acronym like any other
+        na_values={name: list(_MISSING) for name in names if name not in text},
+        low_memory=False,
     )
-
-
-def _inferred(column: pd.Series[Any]) -> pd.Series[Any]:
-    """Turn text into flags, whole or real numbers where every cell allows it."""
-    missing = column.isin(_MISSING)
-    given = column[~missing]
-    if given.empty:
-        return pd.Series(np.nan, index=column.index)
-    if not missing.any() and given.isin(["True", "False"]).all():
-        return column == "True"
-    try:
-        numbers = np.full(len(column), np.nan)
-        numbers[~missing.to_numpy()] = given.to_numpy(dtype=object).astype(np.float64)
-    except ValueError:
-        return column
-    written_whole = not missing.any() and given.str.fullmatch(r"[+-]?\d{1,15}").all()
-    identifier = column.name in _IDENTIFIERS and bool(np.all(numbers == np.rint(numbers)))
-    if written_whole or identifier:
-        return pd.Series(numbers.astype(np.int64), index=column.index)
-    return pd.Series(numbers, index=column.index)
+    if not frame.index.equals(pd.RangeIndex(len(frame))):  # pandas takes surplus cells for an index
+        msg = f"rows have more cells than the {len(names)} columns of the header"
+        raise ValueError(msg)
+    for name in names:
+        if not pd.api.types.is_numeric_dtype(frame[name]):
+            frame[name] = frame[name].fillna("")
+        elif name in _IDENTIFIERS and bool((frame[name] % 1 == 0).all()):
+            frame[name] = frame[name].astype(np.int64)
+    return frame
 
 
 def _write_parquet(path: Path, frame: pd.DataFrame) -> None:
