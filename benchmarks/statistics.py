@@ -16,7 +16,7 @@ import pandas as pd
 
 from ketamap.core.atlas import Structures
 from ketamap.core.settings import Design
-from ketamap.stats import analyse, bh, family_q, fit_two_components
+from ketamap.stats import analyse, bh, fit_two_components, report_q
 from ketamap.stats.factors import animal_factors, factor_regions, log_density
 from ketamap.stats.testability import LEAST_MEAN_COUNT, LEAST_VOLUME_MM3
 
@@ -83,26 +83,27 @@ def score(setting, draws, seed):
     for k in range(draws):
         fit, truth = one(setting, np.random.default_rng([seed, k]))
         rel, ab = fit.relative.p, fit.absolute.p
-        families = [fit.shift.p[j : j + 1] for j in range(rel.shape[1])]
-        families += [p[:, j] for p in (rel, ab) for j in range(rel.shape[1])]
-        q = family_q(families)
+        q = report_q(fit.shift.p, rel, ab)
+        families = [rel[:, j] for j in range(rel.shape[1])]
+        families += [ab[:, j] for j in range(rel.shape[1])]
         plain = [bh(p) for p in families]
         row = {
             "any": any((v < ALPHA).any() for v in q),
+            "any_regional": (q.relative < ALPHA).any() or (q.absolute < ALPHA).any(),
             "any_plain_bh": any((v < ALPHA).any() for v in plain),
-            "any_per_family": np.mean([(v < ALPHA).any() for v in plain[rel.shape[1] :]]),
+            "any_per_family": np.mean([(v < ALPHA).any() for v in plain]),
         }
         relative_truth = truth - np.median(truth)
         for name, estimates, p, true in (
-            ("rel", fit.relative, q[2 * rel.shape[1] - 1], relative_truth),
-            ("abs", fit.absolute, q[-1], truth),
+            ("rel", fit.relative, q.relative[:, -1], relative_truth),
+            ("abs", fit.absolute, q.absolute[:, -1], truth),
         ):
             called, real = p < ALPHA, true != 0
             low, high = estimates.interval()
             row[f"fdr_{name}"] = (called & ~real).sum() / max(called.sum(), 1)
             row[f"power_{name}"] = called[real].mean() if real.any() else np.nan
             row[f"cover_{name}"] = np.mean((low[:, -1] <= true) & (true <= high[:, -1]))
-        plain_rel = plain[2 * rel.shape[1] - 1] < ALPHA
+        plain_rel = plain[rel.shape[1] - 1] < ALPHA
         row["power_rel_plain_bh"] = plain_rel[truth != 0].mean() if truth.any() else np.nan
         rows.append(row)
     return pd.DataFrame(rows).astype(float).mean()

@@ -1,5 +1,7 @@
 """ketamap.stats.analyse, and the tables of ketamap.stats.effects"""
 
+from itertools import combinations
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -144,6 +146,20 @@ def test_nothing_planted_means_nothing_found_in_nine_of_ten_cohorts():
     """Whole report: two contrasts, shift, relative and absolute; about 4 % expected."""
     found = [bool((run(seed).effects["q"] < 0.05).any()) for seed in range(1000, 1100)]
     assert sum(found) <= 10
+
+
+@pytest.mark.slow
+@pytest.mark.data
+def test_splits_of_one_treatment_of_a_real_table_find_nothing(shared_data):
+    """All 35 ways to set four MDMA mice against the other four."""
+    table, animals = mice(shared_data, "aboharb2025_B3", ["MDMA"])
+    names = animals["animal"].tolist()
+    found = 0
+    for treated in combinations(names[1:], 4):
+        split = animals.assign(group=["b" if n in treated else "a" for n in names])
+        analysis = analyse(table, split, Design(control="a", factor="group"))
+        found += bool((analysis.effects["q"] < 0.05).any())
+    assert found <= 3
 
 
 def mice(shared_data, name, groups):

@@ -4,7 +4,7 @@ from ketamap.stats.analyse import Analysis as Analysis
 from ketamap.stats.analyse import analyse as analyse
 from ketamap.stats.design import build_design as build_design
 from ketamap.stats.families import bh as bh
-from ketamap.stats.families import family_q as family_q
+from ketamap.stats.families import report_q as report_q
 from ketamap.stats.model import fit_two_components as fit_two_components
 from ketamap.stats.moderation import moderate as moderate
 from ketamap.stats.structures import structures_from_table as structures_from_table
@@ -17,9 +17,9 @@ __all__ = [
     "analyse",
     "bh",
     "build_design",
-    "family_q",
     "fit_two_components",
     "moderate",
     "region_counts",
+    "report_q",
     "structures_from_table",
 ]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ketamap.core.tables import EFFECTS
 from ketamap.core.units import LN2
 from ketamap.stats.design import DesignMatrix
-from ketamap.stats.families import family_q
+from ketamap.stats.families import report_q
 from ketamap.stats.model import Estimates, TwoComponentFit
 from ketamap.stats.tables import RegionCounts
 
@@ -42,7 +42,7 @@ def effects_frame(
     -------
     pandas.DataFrame
         Columns of `EFFECTS`: per contrast the shift, then every region relative and
-        absolute.  q values take all these families together (`family_q`).
+        absolute.  q values take all of them together (`report_q`).
     """
     blocks = []
     for k, contrast in enumerate(design.contrasts):
@@ -57,8 +57,12 @@ def effects_frame(
         for estimand, estimates in (("relative", fit.relative), ("absolute", fit.absolute)):
             numbers = _log2(estimates, (slice(None), k))
             blocks.append(_block(head, contrast.name, estimand, numbers))
-    q = family_q([block["p"].to_numpy(dtype=np.float64) for block in blocks])
-    frame = pd.concat([b.assign(q=v) for b, v in zip(blocks, q, strict=True)], ignore_index=True)
+    p = [block["p"].to_numpy(dtype=np.float64) for block in blocks]
+    q = report_q(np.concatenate(p[0::3]), np.stack(p[1::3], axis=1), np.stack(p[2::3], axis=1))
+    for k, _ in enumerate(design.contrasts):
+        blocks[3 * k]["q"] = q.shift[k]
+        blocks[3 * k + 1]["q"], blocks[3 * k + 2]["q"] = q.relative[:, k], q.absolute[:, k]
+    frame = pd.concat(blocks, ignore_index=True)
     frame["measure"] = regions.measure
     return frame[[c.name for c in EFFECTS.columns]]
 
