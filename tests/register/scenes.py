@@ -31,6 +31,9 @@ def toy_atlas(resolution_um=200.0):
         )
         template[blob] = rng.uniform(20.0, 220.0)
         annotation[blob] = 3 + number % 3
+    texture = ndimage.gaussian_filter(rng.standard_normal(shape), 250.0 / resolution_um)
+    texture = texture + texture[:, :, ::-1]  # the fit needs something to hold on to everywhere
+    template[inside] *= 1.0 + 0.2 * (texture / texture.std())[inside]
     return Atlas(
         name="toy",
         grid=grid,
