@@ -6,7 +6,7 @@ import pandas as pd
 from ketamap.report.comparisons import comparisons_of
 from ketamap.report.contents import BrainQuality
 from ketamap.report.groups import counts_per_group, groups_of, spread, wide_values
-from ketamap.report.quality import balance_rows
+from ketamap.report.quality import balance_rows, in_group_order
 
 
 def test_untestable_regions_stand_apart_from_those_not_called(report):
@@ -85,3 +85,11 @@ def test_a_balance_sheet_that_does_not_add_up_says_by_how_much(report):
     (row,) = balance_rows([brain], groups_of(report))
     assert row.difference == 1
     assert balance_rows([BrainQuality(animal="veh0")], groups_of(report)) == []
+
+
+def test_brains_are_shown_group_by_group_and_strangers_last(report):
+    groups = groups_of(report)
+    stranger = BrainQuality(animal="who")
+    shown = in_group_order([stranger, *report.brains[::-1]], groups)
+    order = [groups.of_animal.get(b.animal) for b in shown]
+    assert order == [g for g in groups.names for _ in range(4)] + [None]

@@ -135,9 +135,9 @@ def reach_sentence(comparison: Comparison, alpha: float) -> str:
         return ""
     return (
         f"What could be seen: in the median region the interval reaches {half:.2f} log2 to either "
-        f"side of the estimate ({fold(-half)} to {fold(half)}); a typical region changing alone would have needed an "
-        f"estimate of about ±{needed:.2f} log2 (below {fold(-needed)} or above {fold(needed)}) "
-        f"to be called. Smaller changes can be there unseen."
+        f"side of the estimate ({fold(-half)} to {fold(half)}); a typical region changing alone "
+        f"would have needed an estimate of about ±{needed:.2f} log2 (below {fold(-needed)} or "
+        f"above {fold(needed)}) to be called. Smaller changes can be there unseen."
     )
 
 

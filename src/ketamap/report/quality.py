@@ -52,6 +52,13 @@ class BalanceRow:
     """Detected minus the sum of the parts: must be 0; None if a figure is missing."""
 
 
+def in_group_order(brains: Sequence[BrainQuality], groups: Groups) -> list[BrainQuality]:
+    """Sort brains by group; those of no group come last."""
+    place = {group: k for k, group in enumerate(groups.names)}
+    last = len(place)
+    return sorted(brains, key=lambda b: place.get(groups.of_animal.get(b.animal, ""), last))
+
+
 def brain_cards(brains: Sequence[BrainQuality], groups: Groups) -> list[BrainCard]:
     """Prepare every animal's card."""
     return [
@@ -64,7 +71,7 @@ def brain_cards(brains: Sequence[BrainQuality], groups: Groups) -> list[BrainCar
             pictures=tuple(_picture(*one) for one in brain.overlays),
             figures=(*_registration_figures(brain.quality), *_other_figures(brain)),
         )
-        for brain in brains
+        for brain in in_group_order(brains, groups)
     ]
 
 
@@ -72,7 +79,7 @@ def balance_rows(brains: Sequence[BrainQuality], groups: Groups) -> list[Balance
     """Prepare the balance sheet of the animals that have one."""
     return [
         _balance_row(brain.animal, groups.of_animal.get(brain.animal, ""), brain.balance)
-        for brain in brains
+        for brain in in_group_order(brains, groups)
         if brain.balance
     ]
 
