@@ -94,15 +94,20 @@ def effect_lines(result: Analysis, alpha: float) -> Iterator[str]:
 
 def image_lines(image: ImageSummary) -> Iterator[str]:
     """Show what an image is."""
-    spacing = "not stated" if image.spacing_um is None else _triple(image.spacing_um)
-    yield f"{image.path}: {image.format_name}"
+    yield f"{image.path}: {image.format}, {image.size_on_disk_bytes / 1e9:.2f} GB on disk"
     yield f"axes {image.axes}, shape {_triple(image.shape, ' x ')}, {image.dtype}"
-    yield f"voxel size (z, y, x): {spacing}" + ("" if image.spacing_um is None else " um")
-    yield f"channels: {image.n_channels}"
-    yield f"size on disk: {image.bytes_on_disk / 1e9:.2f} GB"
-    for number, um in enumerate(image.levels_um):
-        yield f"pyramid level {number}: {_triple(um)} um"
-    yield f"next: {image.suggestion}"
+    if image.spacing_um is None:
+        yield "voxel size: not in the file; declare it with --voxel-um Z,Y,X"
+    else:
+        yield f"voxel size (z, y, x): {_triple(image.spacing_um)} um"
+    if image.channels:
+        yield f"channels: {', '.join(image.channels)}; choose one with --channel 0 to {len(image.channels) - 1}"
+    if image.block_shape is not None:
+        yield f"decoded in blocks of {_triple(image.block_shape, ' x ')} voxels"
+    for number, level in enumerate(image.levels):
+        um = "not stated" if level.spacing_um is None else f"{_triple(level.spacing_um)} um"
+        yield f"pyramid level {number}: {_triple(level.shape, ' x ')}, voxel size {um}"
+    yield f"next: {image.suggested_command}"
 
 
 def truth_lines(score: TruthScore) -> Iterator[str]:

@@ -209,8 +209,7 @@ def _tree_for(frame: pd.DataFrame, reference: Atlas) -> Structures | None:
 def _design_text(design: Design, result: Analysis) -> list[str]:
     lines = [
         f"Model: {result.formula}.",
-        f"Regions are called at a false discovery rate of {design.alpha:g} "
-        f"(Benjamini-Hochberg).",
+        f"Regions are called at a false discovery rate of {design.alpha:g} (Benjamini-Hochberg).",
     ]
     if design.batch:
         lines.insert(1, f"Batch ({design.batch}) is in the model.")

@@ -85,12 +85,12 @@ def open_workers(*, workers: int = 1, scheduler: str | None = None) -> Iterator[
     from distributed import Client
 
     try:
-        client = Client(scheduler, timeout="20s")
+        client = Client(scheduler, timeout="20s")  # type: ignore[no-untyped-call]
     except (OSError, TimeoutError, ValueError) as error:
         msg = f"No Dask scheduler answers at {scheduler} ({error}). Start one, or use --workers."
         raise InputError(msg) from error
     with client:
-        yield client.get_executor(pure=False)
+        yield client.get_executor(pure=False)  # type: ignore[no-untyped-call]
 
 
 @contextmanager
