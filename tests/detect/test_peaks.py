@@ -140,10 +140,13 @@ def test_a_soma_that_touches_one_neighbour_is_no_fibre():
 
 
 def test_a_shoulder_has_a_higher_place_beyond_a_shallow_saddle():
-    height = np.array([100.0])
-    assert is_shoulder(np.array([[[95.0, 101.0], [50.0, 0.0]]]), height, 0.85)[0]
-    assert not is_shoulder(np.array([[[60.0, 150.0], [50.0, 0.0]]]), height, 0.85)[0]
-    assert not is_shoulder(np.array([[[99.0, 98.0], [50.0, 0.0]]]), height, 0.85)[0]
+    def shoulders(values):
+        row = np.array(values, dtype=np.float32).reshape(1, 1, -1)
+        return is_shoulder(row, np.array([[0, 0, 1], [0, 0, 4]]), (3, 3, 3), 0.75).tolist()
+
+    assert shoulders([50, 100, 80, 90, 150, 0]) == [True, False]
+    assert shoulders([50, 100, 60, 90, 150, 0]) == [False, False]
+    assert shoulders([50, 100, 80, 90, 100, 0]) == [False, False]
 
 
 def test_the_level_around_a_cell_is_that_of_its_surroundings():

@@ -135,7 +135,7 @@ def _somata(response: F32, index: NDArray[np.int64], plan: FilterPlan) -> NDArra
     index, height = index[compact], around[compact, 1, 1, 1]
     beside = profiles(response, index, shape.flattest[compact], plan.profile, plan.bin_um)
     fibre = persistence(beside, height) > PERSISTENCE_AT_MOST
-    return index[~fibre & ~is_shoulder(beside, height, SADDLE)]
+    return index[~fibre & ~is_shoulder(response, index, plan.merge, SADDLE)]
 
 
 def score_peaks(peaks: Peaks, noise: NoiseMap) -> NDArray[np.float64]:

@@ -264,26 +264,52 @@ def persistence(beside: NDArray[np.float64], height: NDArray[np.float64]) -> NDA
     return np.asarray(beside[:, :, -1].min(axis=1) / height)
 
 
+@njit(nogil=True, cache=True)
 def is_shoulder(
-    beside: NDArray[np.float64], height: NDArray[np.float64], saddle: float
+    image: F32, index: NDArray[np.int64], reach: Zyx[int], saddle: float
 ) -> NDArray[np.bool_]:
     """Tell which peaks are the lower part of a longer soma.
 
-    A peak is a shoulder if along its profile the response rises above its own height
-    before it has fallen below ``saddle`` of it.
+    The highest voxel of the box around a peak is looked up. If it is higher than the peak
+    and the way there (the nearest voxels to a straight line) never falls below ``saddle``
+    of the peak's own height, the peak is a shoulder.
 
     Parameters
     ----------
-    beside
-        Shape ``(n, 2, m)``, from `profiles`.
-    height
-        Shape ``(n,)``.
+    image
+        Shape ``(z, y, x)``.
+    index
+        Shape ``(n, 3)``.
+    reach
+        Half widths of the box, cut off at the image.
     saddle
-        Fraction of the height.
+        Fraction of the peak's height.
+
+    Returns
+    -------
+    numpy.ndarray of bool
+        Shape ``(n,)``. Of equal peaks none is the other's shoulder.
     """
-    least_so_far = np.minimum.accumulate(beside, axis=2)
-    own = height[:, None, None]
-    return np.asarray(np.any((beside > own) & (least_so_far > saddle * own), axis=(1, 2)))
+    nz, ny, nx = image.shape
+    out = np.zeros(index.shape[0], dtype=np.bool_)
+    for n in range(index.shape[0]):
+        z, y, x = index[n, 0], index[n, 1], index[n, 2]
+        own = image[z, y, x]
+        best, dz, dy, dx = own, 0, 0, 0
+        for k in range(max(z - reach[0], 0), min(z + reach[0] + 1, nz)):
+            for j in range(max(y - reach[1], 0), min(y + reach[1] + 1, ny)):
+                for i in range(max(x - reach[2], 0), min(x + reach[2] + 1, nx)):
+                    if image[k, j, i] > best:
+                        best, dz, dy, dx = image[k, j, i], k - z, j - y, i - x
+        steps = max(abs(dz), abs(dy), abs(dx))
+        out[n] = steps > 0
+        for m in range(1, steps):
+            k = z + int(np.floor(dz * m / steps + 0.5))
+            j = y + int(np.floor(dy * m / steps + 0.5))
+            i = x + int(np.floor(dx * m / steps + 0.5))
+            if image[k, j, i] < saddle * own:
+                out[n] = False
+    return out
 
 
 def ring_level(image: F32, index: NDArray[np.int64], radius: Zyx[int]) -> NDArray[np.float64]:

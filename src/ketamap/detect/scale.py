@@ -39,6 +39,9 @@ PROFILE_PER_DIAMETER = 0.125
 PROFILE_STEPS = 10
 """Steps to either side: 1.25 diameters, where a soma has ended and a fibre has not."""
 
+MERGE_PER_DIAMETER = 1.0
+"""Two peaks farther apart than this along an axis are never parts of one soma."""
+
 SPECK_BINS = 3.0
 """Bins per soma diameter from which a soma is clearly blunter than a single bright bin."""
 
@@ -73,6 +76,9 @@ class FilterPlan:
 
     ring: Zyx[int]
     """Distance in bins at which the brightness around a peak is read: one soma diameter."""
+
+    merge: Zyx[int]
+    """Half widths of the box in which peaks can be parts of one soma, in bins."""
 
     profile: NDArray[np.float64]
     """Distances in um at which the response beside a peak is read, ``(m,)``, rising."""
@@ -129,6 +135,7 @@ def plan_filters(grid: VoxelGrid, soma_diameter_um: float) -> FilterPlan:
         tile_edges=_tile_edges(binned, TILE_PER_DIAMETER * soma_diameter_um),
         halo=_halo(wide, ring, float(profile[-1]), binned.spacing_um),
         ring=ring,
+        merge=_merge(binned, soma_diameter_um),
         profile=profile,
         resolves_specks=max(binned.spacing_um) * SPECK_BINS <= soma_diameter_um * (1.0 + 1e-9),
         point_sharpness=_point_sharpness(narrow, wide, binned.spacing_um),
@@ -157,6 +164,13 @@ def _half_kernel(sigma_um: float, bin_um: float) -> NDArray[np.float32]:
 
 def _ring(binned: VoxelGrid, soma_diameter_um: float) -> Zyx[int]:
     z, y, x = (max(1, round(soma_diameter_um / um)) for um in binned.spacing_um)
+    return (z, y, x)
+
+
+def _merge(binned: VoxelGrid, soma_diameter_um: float) -> Zyx[int]:
+    z, y, x = (
+        max(1, round(MERGE_PER_DIAMETER * soma_diameter_um / um)) for um in binned.spacing_um
+    )
     return (z, y, x)
 
 
