@@ -71,6 +71,7 @@ def test_progress_rises_to_the_end(aligned):
     assert steps[-1] == 1.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("extent", ["left", "right"])
 def test_one_hemisphere_is_aligned_to_its_own_side(atlas, extent):
     volume, to_atlas = warped(atlas, orientation=Orientation("asr"), spacing_um=200.0)
@@ -90,6 +91,7 @@ def test_one_hemisphere_is_aligned_to_its_own_side(atlas, extent):
     assert registration.quality.least_jacobian > 0.1
 
 
+@pytest.mark.slow
 def test_front_to_back_flip_fails_and_names_the_orientation(atlas):
     volume, _ = warped(atlas, orientation=Orientation("asr"), spacing_um=200.0)
     flipped = Volume(data=np.ascontiguousarray(volume.load()[::-1]), grid=volume.grid)
@@ -98,6 +100,7 @@ def test_front_to_back_flip_fails_and_names_the_orientation(atlas):
     assert "orientation" in quality.reasons[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("content", ["noise", "sphere"])
 def test_something_else_than_a_brain_fails_without_a_crash(atlas, content):
     grid = VoxelGrid(shape=(66, 40, 57), spacing_um=(200.0,) * 3)
