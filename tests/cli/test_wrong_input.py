@@ -1,5 +1,6 @@
 """ketamap.cli.main: wrong input gives one clear line, exit code 1, and nothing half-written."""
 
+import subprocess
 import sys
 
 import numpy as np
@@ -9,6 +10,11 @@ import tifffile
 import yaml
 
 from ketamap.cli.main import main
+from ketamap.core.atlas import atlas_grid
+from ketamap.core.registration import Registration, RegistrationQuality
+from ketamap.core.space import Orientation
+from ketamap.core.transform import AffineMap, Transform
+from ketamap.io.registrations import save_registration
 
 
 @pytest.fixture
@@ -226,3 +232,58 @@ def test_a_demo_too_small_for_statistics(ketamap, tmp_path, count):
     result = ketamap("demo", "--out", tmp_path / "demo", "--animals-per-group", count)
     refused(result, "at least 3")
     assert not (tmp_path / "demo").exists()
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A disk of one megabyte."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)]
+    try:
+        subprocess.run(mount, check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("needs Linux and the permission to mount a tmpfs")
+    yield disk
+    subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_a_full_disk_leaves_nothing_half_written(ketamap, tmp_path, small_disk):
+    grid = atlas_grid((4, 4, 4), (100.0, 100.0, 100.0))
+    save_registration(tmp_path / "reg", identity_registration(grid))
+    points = tmp_path / "points.csv"
+    positions = np.random.default_rng(0).uniform(50, 350, size=(50_000, 3))
+    pd.DataFrame(positions, columns=["z_um", "y_um", "x_um"]).to_csv(points, index=False)
+    for name in ("carried.csv", "carried.parquet"):
+        result = ketamap(
+            "transform", points, "--registration", tmp_path / "reg", "--to", "atlas",
+            "--out", small_disk / name,
+        )  # fmt: skip
+        refused(result, "full", name)
+        assert list(small_disk.iterdir()) == []
+
+
+def identity_registration(grid):
+    return Registration(
+        transform=Transform.from_affine(AffineMap(np.eye(4)), grid),
+        quality=RegistrationQuality(
+            ncc=1.0, lncc=1.0, least_jacobian=1.0, inverse_error_p95_um=0.0, verdict="pass"
+        ),
+        sample_grid=grid,
+        orientation=Orientation("asr"),
+        atlas="phantom_mouse_100um",
+    )
+
+
+def test_points_that_are_none(ketamap, tmp_path):
+    save_registration(
+        tmp_path / "reg", identity_registration(atlas_grid((4, 4, 4), (100.0, 100.0, 100.0)))
+    )
+    points = tmp_path / "points.csv"
+    points.write_text("a,b,c\n1,2,3\n")
+    result = ketamap(
+        "transform", points, "--registration", tmp_path / "reg", "--to", "atlas",
+        "--out", tmp_path / "out.csv",
+    )  # fmt: skip
+    refused(result, "z_um")
+    assert not (tmp_path / "out.csv").exists()

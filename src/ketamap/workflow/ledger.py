@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from ketamap import __version__
+from ketamap.core.errors import ResourceError
 from ketamap.io.files import hash_file
 
 _SCHEMA = """
@@ -61,9 +63,10 @@ class Ledger:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._db = sqlite3.connect(folder / "ledger.sqlite")
-        self._db.execute(_SCHEMA)
-        self._db.commit()
+        with _explained(folder):
+            self._db = sqlite3.connect(folder / "ledger.sqlite")
+            self._db.execute(_SCHEMA)
+            self._db.commit()
 
     def __enter__(self) -> Self:
         return self
@@ -92,16 +95,11 @@ class Ledger:
     def record(self, done: StepRecord) -> None:
         """Enter a finished step."""
         outputs = {name: hash_file(self.folder / name) for name in done.outputs}
-        with self._db:
+        with _explained(self.folder), self._db:
             self._db.execute(
                 "insert or replace into steps values (?, ?, ?, ?, ?)",
                 (done.step, done.subject, done.key, json.dumps(outputs), done.seconds),
             )
-
-    def forget_all(self) -> None:
-        """Start afresh."""
-        with self._db:
-            self._db.execute("delete from steps")
 
     def seconds(self) -> dict[str, dict[str, float]]:
         """Wall time of each finished step: ``{step: {subject: seconds}}``."""
@@ -110,3 +108,15 @@ class Ledger:
         for step, subject, seconds in rows:
             out.setdefault(step, {})[subject] = seconds
         return out
+
+
+@contextmanager
+def _explained(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        msg = (
+            f"The ledger of {folder} could not be written ({error}). Free some space there or "
+            f"allow writing, then go on with --resume."
+        )
+        raise ResourceError(msg) from error
