@@ -8,7 +8,8 @@ from ketamap.core.errors import DesignError
 from ketamap.stats.guards import (
     batch_warnings,
     factor_warnings,
-    require_same_animals,
+    left_out_warnings,
+    require_rows_for_all,
     require_whole_animals,
     shift_warnings,
     side_warnings,
@@ -45,10 +46,16 @@ def test_plain_identifiers_pass():
     require_whole_animals(names, people(names, list("abcdefg")))
 
 
-def test_animals_in_only_one_table_are_named():
-    require_same_animals(["a", "b"], ["b", "a"])
-    with pytest.raises(DesignError, match=r"region table has c.*animals table names d"):
-        require_same_animals(["a", "c"], ["a", "d"])
+def test_animals_to_compare_need_rows():
+    require_rows_for_all(["a", "b", "c"], ["b", "a"])
+    with pytest.raises(DesignError, match=r"animals table names d.*that has a, c"):
+        require_rows_for_all(["a", "c"], ["a", "d"])
+
+
+def test_animals_that_are_not_compared_are_named():
+    assert left_out_warnings(["a", "b"], ["b", "a"]) == []
+    (warning,) = left_out_warnings(["a", "b", "c"], ["b"])
+    assert "a, c" in warning
 
 
 def test_a_lopsided_brain_is_named_with_its_ratio():

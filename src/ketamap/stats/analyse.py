@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +18,8 @@ from ketamap.stats.factors import animal_factors, factor_regions, log_density
 from ketamap.stats.guards import (
     batch_warnings,
     factor_warnings,
-    require_same_animals,
+    left_out_warnings,
+    require_rows_for_all,
     require_whole_animals,
     shift_warnings,
     side_warnings,
@@ -80,7 +81,7 @@ def analyse(
     table
         A region table of any kind, see `ketamap.stats.tables.region_counts`.
     animals
-        One row per animal; the same animals as in `table`.
+        One row per animal to compare; others in `table` are left out, and named.
     design
         What is compared with what.
     structures
@@ -105,10 +106,14 @@ def analyse(
     require_whole_animals(matrix.animals, animals)
     tree = structures_from_table(table) if structures is None else structures
     root = int(tree.ids[np.argmin(tree.depths)])
+    require_rows_for_all(_animals_of(table), matrix.animals)
     regions = region_counts(
-        table, tree, counts=counts, measure=design.measure, atlas_volumes=atlas_volumes
+        _rows_of(table, matrix.animals),
+        tree,
+        counts=counts,
+        measure=design.measure,
+        atlas_volumes=atlas_volumes,
     )
-    require_same_animals(regions.animals, matrix.animals)
     regions = regions.in_order_of(matrix.animals)
     reasons = region_reasons(regions, tree)
     usable = np.array([not r for r in reasons])
@@ -124,6 +129,7 @@ def analyse(
         values=values_frame(regions, density, factor),
         animal_factors=animal_frame(matrix, factor),
         warnings=(
+            *left_out_warnings(_animals_of(table), matrix.animals),
             *regions.warnings,
             *matrix.warnings,
             *_guards(regions, matrix, fit, factor, _batches(animals, design)),
@@ -134,6 +140,18 @@ def analyse(
         formula=matrix.formula,
         prior_df=fit.moderated.prior_df,
     )
+
+
+def _animals_of(table: pd.DataFrame) -> list[str]:
+    """Animals of a table in order of appearance; none if it has no such column."""
+    return [str(a) for a in table["animal"].unique()] if "animal" in table else []
+
+
+def _rows_of(table: pd.DataFrame, animals: Sequence[str]) -> pd.DataFrame:
+    """Rows of the animals to be compared."""
+    if "animal" not in table:
+        return table
+    return table[table["animal"].astype(str).isin(animals)]
 
 
 def _reasons(

@@ -94,30 +94,32 @@ def _alike(animals: pd.DataFrame, names: Iterable[str]) -> bool:
     return len(rows.drop_duplicates()) <= 1
 
 
-def require_same_animals(table: Sequence[str], animals: Sequence[str]) -> None:
-    """Refuse animals that are only in one of the two tables.
+def require_rows_for_all(table: Sequence[str], animals: Sequence[str]) -> None:
+    """Refuse animals that are to be compared but have no rows in the region table.
 
     Raises
     ------
     DesignError
         With the names.
     """
-    unknown = [a for a in table if a not in set(animals)]
     absent = [a for a in animals if a not in set(table)]
-    faults = []
-    if unknown:
-        faults.append(
-            f"the region table has {listed(unknown)}, which the animals table does not name "
-            f"(add them, or take their rows out of the region table)"
-        )
     if absent:
-        faults.append(
-            f"the animals table names {listed(absent)}, which have no rows in the region table "
-            f"(take them out, or correct the identifiers)"
+        msg = (
+            f"The animals table names {listed(absent)}, which have no rows in the region table; "
+            f"that has {listed(sorted(set(table)))}. Take them out, or correct the identifiers."
         )
-    if faults:
-        msg = f"The tables are about different animals: {'; '.join(faults)}."
         raise DesignError(msg)
+
+
+def left_out_warnings(table: Sequence[str], animals: Sequence[str]) -> list[str]:
+    """Name animals of the region table that the animals table does not name."""
+    unknown = sorted(set(table) - set(animals))
+    if not unknown:
+        return []
+    return [
+        f"{len(unknown)} animals of the region table are not in the animals table and were "
+        f"left out: {listed(unknown)}."
+    ]
 
 
 def side_warnings(side_counts: NDArray[np.float64], animals: Sequence[str]) -> list[str]:
