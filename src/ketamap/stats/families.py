@@ -18,7 +18,7 @@ SHIFT_SHARE = 0.2
 """Share of the level that the brain-wide shift gets; the regions get the rest.
 
 One test needs less than hundreds do: at 4/5 of the level the regions lose 0.01 to 0.05 of
-their power (``benchmarks/statistics.py``), and a report with nothing in it stays within the
+their power (``benchmarks/group_statistics.py``), and a report with nothing in it stays within the
 level as a whole.
 """
 

@@ -1,6 +1,6 @@
 """Error rates, power, coverage and speed of the group statistics, on made-up cohorts.
 
-Run ``python benchmarks/statistics.py [draws]``; about a minute for 100 draws.
+Run ``python benchmarks/group_statistics.py [draws]``; about a minute for 100 draws.
 
 Counts are Poisson around density x volume x exp(animal factor + regional noise).  The
 regional SD differs between regions (log-normal, spread 0.35 around its median).  Effects
