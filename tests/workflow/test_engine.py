@@ -1,11 +1,14 @@
 """ketamap.workflow.engine and ketamap.workflow.ledger"""
 
-from concurrent.futures import ThreadPoolExecutor
+import multiprocessing
+import os
+import signal
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from ketamap.core.errors import InputError
+from ketamap.core.errors import InputError, ResourceError
 from ketamap.workflow.engine import Task, run_tasks
 from ketamap.workflow.ledger import Ledger, step_key
 
@@ -96,3 +99,16 @@ def test_the_ledger_tells_times(tmp_path):
 def test_a_key_depends_on_every_part_and_not_on_their_order():
     assert step_key(a=1, b=2) == step_key(b=2, a=1)
     assert step_key(a=1, b=2) != step_key(a=1, b=3)
+
+
+def die(path):
+    del path
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX systems")
+def test_a_worker_that_is_killed_is_explained(tmp_path):
+    task = Task(step="die", subject="m1", call=die, arguments={"path": tmp_path})
+    pool = ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
+    with Ledger(tmp_path) as ledger, pool, pytest.raises(ResourceError, match="--resume"):
+        run_tasks([task], ledger=ledger, executor=pool)

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from distributed import LocalCluster
 
 from ketamap.core.errors import InputError, RegistrationError
 from ketamap.core.settings import Design, DetectionSettings, RegistrationSettings
@@ -119,6 +120,21 @@ def test_every_cell_is_in_the_balance_sheet_and_in_the_table(finished):
 def test_the_number_of_workers_changes_nothing(finished, study_file, tmp_path):
     run(study_file, out=tmp_path / "one", workers=1)
     assert tables_of(tmp_path / "one") == tables_of(finished.folder)
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # sockets of the cluster's own making
+def test_a_dask_cluster_gives_the_same_tables(finished, study_file, tmp_path):
+    cluster = LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None)
+    try:
+        run(study_file, out=tmp_path / "cluster", scheduler=cluster.scheduler_address)
+    finally:
+        cluster.close()
+    assert tables_of(tmp_path / "cluster") == tables_of(finished.folder)
+
+
+def test_a_scheduler_that_does_not_answer_is_named(study_file, tmp_path):
+    with pytest.raises(InputError, match=r"127\.0\.0\.1:9"):
+        run(study_file, out=tmp_path / "none", scheduler="tcp://127.0.0.1:9")
 
 
 def test_resuming_a_finished_run_does_nothing_and_gives_the_same(finished, study_file):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+from ketamap.core.errors import ResourceError
 from ketamap.core.progress import Progress, silent
 from ketamap.workflow.ledger import Ledger, StepRecord, step_key
 
@@ -110,7 +111,7 @@ def run_tasks(
         progress(_weight(tasks, finished), total)
         for future in wait(running, return_when=FIRST_COMPLETED).done:
             task, key = running.pop(future)
-            error = future.exception()
+            error = _explained(future.exception())
             if error is not None:
                 error.add_note(f"while doing: {task.step} {task.subject}".rstrip())
                 failure = failure or error
@@ -134,6 +135,17 @@ def _enter(ledger: Ledger, task: Task, key: str, seconds: float) -> None:
             step=task.step, subject=task.subject, key=key, outputs=task.outputs, seconds=seconds
         )
     )
+
+
+def _explained(error: BaseException | None) -> BaseException | None:
+    """Say what a lost worker most likely means."""
+    if not isinstance(error, BrokenExecutor):
+        return error
+    msg = (
+        "A worker process ended abruptly, most likely because memory ran out. Use fewer "
+        "--workers or give more --memory, and go on with --resume."
+    )
+    return ResourceError(msg)
 
 
 def _timed(call: Callable[..., None], arguments: dict[str, Any]) -> float:
