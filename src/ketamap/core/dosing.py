@@ -98,6 +98,10 @@ class Dose:
         amount = self.amount * (weight_kg if self.unit.endswith("/kg") else 1.0)
         return amount if self.unit.startswith("umol") else amount * 1000.0 / KETAMINE_G_PER_MOL
 
+    def amount_mg(self, weight_kg: float) -> float:
+        """Amount for a subject of this weight, mg of ketamine base."""
+        return self.amount_umol(weight_kg) * KETAMINE_G_PER_MOL / 1000.0
+
     def split_umol(self, weight_kg: float) -> tuple[float, float]:
         """Amounts of S- and of R-ketamine, umol."""
         whole = self.amount_umol(weight_kg)

@@ -13,10 +13,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from ketamap.core.dosing import DosingPlan
 from ketamap.core.errors import InputError, KetamapError
-from ketamap.simulate.events import Events, events_of
-from ketamap.simulate.model import BLOCKS, DOSING_PARAMETERS, sbml_text, state_table
+from ketamap.simulate.events import Events, events_of, start_of
+from ketamap.simulate.model import BLOCKS, sbml_text, state_table
 from ketamap.simulate.parameters import parameters_for
-from ketamap.simulate.species import STRESS_LEVEL, reach_of
 
 TIME = "time_h"
 """Column of the time, hours after the beginning of the plan."""
@@ -148,14 +147,9 @@ class Engine:
         self, plan: DosingPlan, values: Mapping[str, float], overrides: Mapping[str, float]
     ) -> None:
         """Put states to their start and parameters to the subject's values."""
-        start = {name: self._initial[name] for name in self._states}
-        start.update({k: v for k, v in values.items() if k not in DOSING_PARAMETERS})
-        start.update(dict.fromkeys(BLOCKS, 0.0))
-        start.update({k: 0.0 for k in self._index if k.startswith("infuse_")})
-        start.update(reach_of(plan.targets))
-        start["weight"] = plan.subject.kg
-        if "stress" not in overrides:
-            start["stress"] = STRESS_LEVEL[plan.subject.stress]
+        fresh = [name for name in self._index if name.startswith("infuse_")]
+        start = {name: self._initial[name] for name in (*self._states, *fresh, *BLOCKS)}
+        start.update(start_of(plan, values, overrides))
         self._runner.reset()
         self._set(start)
 
@@ -178,11 +172,17 @@ class Engine:
 
     def _apply(self, events: Events, time_h: float) -> None:
         self._set(events.settings_at(time_h))
-        for jump in events.jumps:
-            if jump.time_h == time_h:
-                index = self._index[jump.state]
-                (now,) = self._model.getGlobalParameterValues([index])
-                self._model.setGlobalParameterValues([index], [now + jump.amount_umol])
+        for state, umol in events.jumps_at(time_h).items():
+            now = float(self._model.getGlobalParameterValues([self._index[state]])[0])
+            self._set({state: now + umol})
+
+    def _farthest(self) -> str:
+        """Name the state that is not finite, or else farthest from its start for its size."""
+        index = [self._index[name] for name in self._states]
+        start = np.array([self._initial[name] for name in self._states])
+        now = np.array(self._model.getGlobalParameterValues(index))
+        far = np.where(np.isfinite(now), np.abs(now - start) / (1.0 + np.abs(start)), np.inf)
+        return str(self._states[int(np.argmax(far))])
 
     def _segment(
         self, plan: DosingPlan, start: float, stop: float, inside: NDArray[np.float64]
@@ -192,13 +192,17 @@ class Engine:
             solved = np.array(self._runner.simulate(times=grid.tolist()))
         except RuntimeError as error:
             time_h = float(self._model.getTime())
-            raise SolveError(plan.name, time_h, "unknown", str(error).strip()) from error
+            raise SolveError(plan.name, time_h, self._farthest(), _first_line(error)) from error
         solved[:, 0] = grid
         if not np.isfinite(solved).all():
             row, column = np.argwhere(~np.isfinite(solved))[0]
             state = self.columns[column - 1]
             raise SolveError(plan.name, float(grid[row]), state, "the value is not finite")
         return solved
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0].rstrip(". ")
 
 
 def default_times(plan: DosingPlan) -> NDArray[np.float64]:
@@ -227,10 +231,12 @@ def _checked_times(times_h: ArrayLike, plan: DosingPlan) -> NDArray[np.float64]:
     return times
 
 
-@lru_cache(maxsize=4)
-def shared_engine(relative_tolerance: float = 1e-7) -> Engine:
-    """Return this process's loaded model with all columns; loading costs a second."""
-    return Engine(relative_tolerance=relative_tolerance)
+@lru_cache(maxsize=8)
+def shared_engine(
+    columns: tuple[str, ...] | None = None, relative_tolerance: float = 1e-7
+) -> Engine:
+    """Return this process's loaded model for these columns; loading costs a second, once."""
+    return Engine(columns, relative_tolerance=relative_tolerance)
 
 
 def simulate(
@@ -241,7 +247,7 @@ def simulate(
     relative_tolerance: float = 1e-7,
 ) -> pd.DataFrame:
     """Solve one plan; see `Engine.simulate`."""
-    engine = shared_engine(relative_tolerance)
+    engine = shared_engine(None, relative_tolerance)
     return engine.simulate(plan, parameters=parameters, times_h=times_h)
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from ketamap.core.dosing import KETAMINE_G_PER_MOL, Dose, DosingPlan, Route
+from ketamap.core.dosing import Dose, DosingPlan, Route
+from ketamap.simulate.model import DOSING_PARAMETERS
+from ketamap.simulate.species import STRESS_LEVEL, reach_of
 
 _DEPOT: dict[Route, tuple[str, str]] = {
     "iv": ("central", "iv"),
@@ -88,6 +90,27 @@ class Events:
                 values[span.parameter] = 1.0 - (1.0 - values[span.parameter]) * (1.0 - span.value)
         return values
 
+    def jumps_at(self, time_h: float) -> dict[str, float]:
+        """Amounts added at a moment, umol by state; two boluses at once are one sum."""
+        added: dict[str, float] = {}
+        for jump in self.jumps:
+            if jump.time_h == time_h:
+                added[jump.state] = added.get(jump.state, 0.0) + jump.amount_umol
+        return added
+
+
+def start_of(
+    plan: DosingPlan, values: Mapping[str, float], overrides: Mapping[str, float]
+) -> dict[str, float]:
+    """Parameters of the model for this plan's subject and targets, before any event.
+
+    Weight and stress are the subject's unless an override states them.
+    """
+    start = {name: value for name, value in values.items() if name not in DOSING_PARAMETERS}
+    subject = {"weight": plan.subject.kg, "stress": STRESS_LEVEL[plan.subject.stress]}
+    start.update({name: value for name, value in subject.items() if name not in overrides})
+    return start | reach_of(plan.targets)
+
 
 def events_of(plan: DosingPlan, parameters: Mapping[str, float]) -> Events:
     """Translate a plan.
@@ -99,10 +122,13 @@ def events_of(plan: DosingPlan, parameters: Mapping[str, float]) -> Events:
     jumps: list[Jump] = []
     rates: list[Span] = []
     for dose in plan.doses:
-        for enantiomer, umol in zip("SR", dose.split_umol(plan.subject.kg), strict=True):
-            if umol > 0.0:
-                _add(dose, enantiomer, umol, _nasal_part(dose, plan, parameters), jumps, rates,
-                     parameters)  # fmt: skip
+        for portion in _portions(dose, plan.subject.kg, parameters):
+            if portion.hours > 0.0:
+                value = portion.umol / portion.hours
+                stop_h = dose.time_h + portion.hours
+                rates.append(Span(dose.time_h, stop_h, portion.rate, value))
+            else:
+                jumps.append(Jump(dose.time_h, portion.state, portion.umol))
     blocks = tuple(
         Span(block.start_h, block.end_h, _BLOCK_PARAMETER[block.kind], block.fraction)
         for block in plan.blocks
@@ -110,41 +136,35 @@ def events_of(plan: DosingPlan, parameters: Mapping[str, float]) -> Events:
     return Events(tuple(jumps), tuple(rates), blocks)
 
 
-def _nasal_part(dose: Dose, plan: DosingPlan, parameters: Mapping[str, float]) -> float:
+@dataclass(frozen=True, slots=True)
+class _Portion:
+    """Part of a dose that enters one compartment."""
+
+    umol: float
+    state: str
+    rate: str
+    hours: float
+
+
+def _portions(dose: Dose, weight_kg: float, parameters: Mapping[str, float]) -> Iterator[_Portion]:
+    for enantiomer, umol in zip("SR", dose.split_umol(weight_kg), strict=True):
+        if umol <= 0.0:
+            continue
+        if dose.route != "in":
+            state, stem = _DEPOT[dose.route]
+            yield _portion(umol, state, stem, enantiomer, dose.duration_h)
+            continue
+        nasal = umol * _nasal_part(dose.amount_mg(weight_kg), parameters)
+        hours = dose.duration_h + parameters["duration_swallowed"]
+        yield _portion(nasal, "depot_nose", "nose", enantiomer, dose.duration_h)
+        yield _portion(umol - nasal, "depot_swallowed", "swallowed", enantiomer, hours)
+
+
+def _portion(umol: float, state: str, stem: str, enantiomer: str, hours: float) -> _Portion:
+    return _Portion(umol, f"{state}_{enantiomer}", f"infuse_{stem}_{enantiomer}", hours)
+
+
+def _nasal_part(milligrams: float, parameters: Mapping[str, float]) -> float:
     """Part of an intranasal dose that is absorbed in the nose."""
-    milligrams = dose.amount_umol(plan.subject.kg) * KETAMINE_G_PER_MOL / 1000.0
-    spray = parameters["spray_mg"]
-    first = min(milligrams, spray) / milligrams if milligrams else 1.0
-    later = parameters["F_nose_later_factor"] * (1.0 - first)
-    return parameters["F_nose_first"] * (first + later)
-
-
-def _add(
-    dose: Dose,
-    enantiomer: str,
-    umol: float,
-    nasal_part: float,
-    jumps: list[Jump],
-    rates: list[Span],
-    parameters: Mapping[str, float],
-) -> None:
-    if dose.route != "in":
-        state, stem = _DEPOT[dose.route]
-        _give(f"{state}_{enantiomer}", f"infuse_{stem}_{enantiomer}", umol, dose, jumps, rates)
-        return
-    _give(f"depot_nose_{enantiomer}", f"infuse_nose_{enantiomer}", umol * nasal_part, dose,
-          jumps, rates)  # fmt: skip
-    swallowed = umol * (1.0 - nasal_part)
-    hours = dose.duration_h + parameters["duration_swallowed"]
-    rates.append(
-        Span(dose.time_h, dose.time_h + hours, f"infuse_swallowed_{enantiomer}", swallowed / hours)
-    )
-
-
-def _give(
-    state: str, rate: str, umol: float, dose: Dose, jumps: list[Jump], rates: list[Span]
-) -> None:
-    if dose.duration_h > 0.0:
-        rates.append(Span(dose.time_h, dose.stop_h, rate, umol / dose.duration_h))
-    else:
-        jumps.append(Jump(dose.time_h, state, umol))
+    first = min(parameters["spray_mg"] / milligrams, 1.0)
+    return parameters["F_nose_first"] * (first + parameters["F_nose_later_factor"] * (1.0 - first))

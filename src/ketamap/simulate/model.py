@@ -71,11 +71,22 @@ def sbml_text() -> str:
     ModelError
         If the text does not parse.
     """
+    return to_sbml(antimony_text())
+
+
+def to_sbml(text: str) -> str:
+    """Translate Antimony to SBML; bare numbers become pure numbers.
+
+    Raises
+    ------
+    ModelError
+        If the text does not parse.
+    """
     antimony.clearPreviousLoads()
-    if antimony.loadAntimonyString(antimony_text()) < 0:
+    if antimony.loadAntimonyString(text) < 0:
         msg = f"The model text is not valid Antimony: {antimony.getLastError()}"
         raise ModelError(msg)
-    return _with_units(antimony.getSBMLString(MODEL_NAME))
+    return _with_units(str(antimony.getSBMLString(MODEL_NAME)))
 
 
 def _module(name: str, **names: str) -> str:
@@ -100,7 +111,7 @@ def _declared(name: object, unit: object, value: object) -> str:
 
 
 def _with_units(sbml: str) -> str:
-    """Mark bare numbers as pure numbers, and what events may change as not constant."""
+    """Mark bare numbers as pure numbers, so that every unit can be checked."""
     sbml = re.sub(
         r"<math xmlns=\"http://www.w3.org/1998/Math/MathML\">",
         '<math xmlns="http://www.w3.org/1998/Math/MathML" '

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from functools import lru_cache
 from importlib import resources
@@ -53,7 +54,8 @@ def parameters_for(species: str, overrides: Mapping[str, float] | None = None) -
     ------
     InputError
         If a parameter has no value for this species, or an override names no parameter or
-        is not finite.
+        is outside the
+        bounds of its row.
     """
     table = _table()
     ours = table[table["species"].isin([EVERY_SPECIES, species])]
@@ -67,16 +69,26 @@ def parameters_for(species: str, overrides: Mapping[str, float] | None = None) -
             f"of {have}, or add rows for it to the parameter table."
         )
         raise InputError(msg)
-    return values | _checked(overrides or {}, values)
+    return values | _checked(overrides or {}, ours)
 
 
-def _checked(overrides: Mapping[str, float], known: Mapping[str, float]) -> dict[str, float]:
-    unknown = sorted(set(overrides) - set(known))
+def _checked(overrides: Mapping[str, float], ours: pd.DataFrame) -> dict[str, float]:
+    bounds = zip(ours["lower"].tolist(), ours["upper"].tolist(), strict=True)
+    known = dict(zip(ours["name"].tolist(), bounds, strict=True))
+    unknown = [name for name in overrides if name not in known]
     if unknown:
-        msg = f"No parameter is called {', '.join(unknown)}. See parameter_table()."
+        near = difflib.get_close_matches(unknown[0], list(known), n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        msg = f"No parameter is called {', '.join(unknown)}.{hint} See parameter_table()."
         raise InputError(msg)
-    bad = sorted(name for name, value in overrides.items() if not np.isfinite(value))
-    if bad:
-        msg = f"Parameters must be finite numbers; {', '.join(bad)} is not."
+    faults = []
+    for name, value in overrides.items():
+        low, high = known[name]
+        if not (np.isfinite(value) and low <= value <= high):
+            faults.append(
+                f"{name} must be finite and lie between {low:g} and {high:g}, got {value:g}"
+            )
+    if faults:
+        msg = f"Parameters out of range: {'; '.join(faults)}."
         raise InputError(msg)
     return {name: float(value) for name, value in overrides.items()}

@@ -75,7 +75,8 @@ REACHES = (
     *(f"reach_{name}" for name in CELL_CLASSES),
     "reach_md",
     "reach_body",
-    "reach_reward",
+    "reach_acb",
+    "reach_cp",
     *(f"reach_{one.readout}" for one in ENCODED_REGIONS),
 )
 """Parameters that say how much of the drug's effect arrives where."""
@@ -87,7 +88,8 @@ TARGETS: dict[str, tuple[str, ...]] = {
     "VTA": ("reach_vta_gaba",),
     "LHb": ("reach_lhb",),
     "MD": ("reach_md",),
-    "ACB": ("reach_reward",),
+    "ACB": ("reach_acb",),
+    "CP": ("reach_cp",),
     "PFC": ("reach_pv", "reach_pyr", *(f"reach_axon_{region}" for region in PREFRONTAL)),
     **{region: ("reach_pv", "reach_pyr", f"reach_axon_{region}") for region in PREFRONTAL},
     **{
