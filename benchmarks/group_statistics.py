@@ -33,6 +33,9 @@ class Setting:
     region_sd: float = 0.2
     changed: float = 0.0
     up: float = 0.5
+    noisy: float = 1.0
+    """Variance of the first group over that of the others, regions and factor alike."""
+
     n_regions: int = 312
 
 
@@ -47,6 +50,12 @@ SETTINGS = (
     Setting(name="S5 as S2, 4 v 4", groups=(4, 4), factor_sd=0.35, changed=0.2),
     Setting(name="demo noise, 15 % changed, 4 v 4 v 4", groups=(4, 4, 4), factor_sd=0.15,
             region_sd=0.10, changed=0.15),
+    Setting(name="null, 4 v 8, first 4x variance", groups=(4, 8), factor_sd=0.35, noisy=4.0),
+    Setting(name="null, 4 v 8, first 2x variance", groups=(4, 8), factor_sd=0.35, noisy=2.0),
+    Setting(name="null, 4 v 8", groups=(4, 8), factor_sd=0.35),
+    Setting(name="null, 4 v 4 v 4, first 4x", groups=(4, 4, 4), factor_sd=0.35, noisy=4.0),
+    Setting(name="20 % changed, 4 v 8", groups=(4, 8), factor_sd=0.35, changed=0.2),
+    Setting(name="20 % changed, 4 v 8, first 4x", groups=(4, 8), changed=0.2, noisy=4.0),
 )  # fmt: skip
 
 
@@ -59,8 +68,9 @@ def draw(setting, rng):
     truth = np.zeros(n)
     hit = rng.permutation(n)[: round(setting.changed * n)]
     truth[hit] = np.log(2.0) * np.where(rng.uniform(size=hit.size) < setting.up, 1.0, -1.0)
-    factor = rng.normal(0.0, setting.factor_sd, (group.size, 1))
-    log = factor + rng.normal(0.0, 1.0, (group.size, n)) * sd
+    spread = np.sqrt(np.where(group == 0, setting.noisy, 1.0))[:, None]
+    factor = rng.normal(0.0, setting.factor_sd, (group.size, 1)) * spread
+    log = factor + spread * rng.normal(0.0, 1.0, (group.size, n)) * sd
     log = log + np.outer(group == group.max(), truth)
     return rng.poisson(density * volume * np.exp(log)).astype(float), volume, group, truth
 
@@ -73,7 +83,8 @@ def one(setting, rng):
     factor = animal_factors(x, factor_regions(counts[:, keep], np.ones(keep.sum(), dtype=bool)))
     labels = range(1, len(setting.groups))
     design = np.column_stack([np.ones(group.size), *[group == g for g in labels]]).astype(float)
-    fit = fit_two_components(x, factor, design, np.eye(len(setting.groups))[1:])
+    names = [str(g) for g in group]
+    fit = fit_two_components(x, factor, design, np.eye(len(setting.groups))[1:], groups=names)
     return fit, truth[keep]
 
 

@@ -1,5 +1,7 @@
 """ketamap.stats.guards"""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -16,6 +18,7 @@ from ketamap.stats.guards import (
     variance_warnings,
 )
 from ketamap.stats.model import Estimates
+from ketamap.stats.variances import GroupVariances
 
 
 def people(names, groups):
@@ -86,13 +89,15 @@ def test_a_shift_that_is_there_labels_relative_results():
     assert "Relative effects" in warnings[0]
 
 
-def test_unequal_variances_matter_where_groups_are_unequal():
-    rng = np.random.default_rng(0)
-    rest = rng.normal(size=(12, 200))
-    rest[:4] *= 2.0
-    assert "n = 4" in variance_warnings(rest, ["a"] * 4 + ["b"] * 8)[0]
-    assert variance_warnings(rest[:8], ["a"] * 4 + ["b"] * 4) == []
-    assert variance_warnings(rng.normal(size=(12, 200)), ["a"] * 4 + ["b"] * 8) == []
+def test_unequal_variances_are_named_where_they_matter():
+    compared = GroupVariances(
+        labels=("a", "b"), sizes=(4, 8), scale=np.ones((2, 9)), medians=np.array([2.0, 0.5])
+    )
+    (warning,) = variance_warnings(compared)
+    assert "a (n = 4) 4.0 times b (n = 8)" in warning
+    assert variance_warnings(replace(compared, sizes=(6, 6))) == []
+    assert variance_warnings(replace(compared, medians=np.array([1.1, 0.9]))) == []
+    assert variance_warnings(None) == []
 
 
 def test_a_batch_that_counts_five_times_as_many_is_named():

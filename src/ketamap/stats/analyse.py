@@ -123,7 +123,9 @@ def analyse(
     density = log_density(regions.counts, regions.extents)
     factor = animal_factors(density, factor_regions(regions.counts, usable))
     fitted = np.where(usable, density, np.nan)
-    fit = fit_two_components(fitted, factor, matrix.matrix, matrix.contrast_matrix)
+    fit = fit_two_components(
+        fitted, factor, matrix.matrix, matrix.contrast_matrix, groups=matrix.groups
+    )
     return Analysis(
         effects=effects_frame(regions, matrix, fit, _reasons(regions, matrix, fit, reasons), root),
         values=values_frame(regions, density, factor),
@@ -188,6 +190,6 @@ def _guards(
         *side_warnings(regions.side_counts, regions.animals),
         *factor_warnings(factor, matrix.groups, regions.animals),
         *batch_warnings(factor, batches),
-        *variance_warnings(fit.regional.residuals, matrix.groups),
+        *variance_warnings(fit.groups),
         *shift_warnings(fit.shift, names),
     ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -14,6 +14,7 @@ from ketamap.core.errors import DesignError
 from ketamap.core.units import LN2
 from ketamap.stats.model import Estimates
 from ketamap.stats.rows import listed
+from ketamap.stats.variances import GroupVariances
 
 SIDE_SUFFIX = re.compile(r"^(?P<stem>.+?)[ _.\-]?(?P<side>lh?|left|rh?|right)$", re.IGNORECASE)
 """Identifiers that end in a side."""
@@ -38,9 +39,6 @@ OUTLIER_LN = 0.5 * LN2
 
 BATCH_RATIO = 5.0
 """Ratio of batch means from which a batch is reported."""
-
-VARIANCE_RATIO = 2.0
-"""Ratio of the median variances of two groups from which pooled variances mislead."""
 
 
 def require_whole_animals(names: Iterable[str], animals: pd.DataFrame) -> None:
@@ -185,32 +183,22 @@ def shift_warnings(shift: Estimates, contrasts: Sequence[str]) -> list[str]:
     ]
 
 
-def variance_warnings(residuals: NDArray[np.float64], groups: Sequence[str]) -> list[str]:
-    """Warn where unequal groups have unequal variances: pooled variances then mislead.
+def variance_warnings(compared: GroupVariances | None) -> list[str]:
+    """Say where the variances of groups differ so much that they were not pooled.
 
     Parameters
     ----------
-    residuals
-        Of the relative model, shape ``(animal, region)``.
-    groups
-        Group of each animal.
+    compared
+        `TwoComponentFit.groups`.
     """
-    size = Counter(groups)
-    labels = list(size)
-    if len(set(size.values())) < 2:
+    if compared is None or not compared.matters:
         return []
-    known = ~np.isnan(residuals).all(axis=0)
-    spread = {}
-    for g in labels:
-        rest = residuals[[h == g for h in groups]][:, known]
-        spread[g] = float(np.median(np.nansum(rest**2, axis=0))) / max(size[g] - 1, 1)
-    low, high = min(labels, key=spread.__getitem__), max(labels, key=spread.__getitem__)
-    if spread[low] <= 0 or spread[high] / spread[low] <= VARIANCE_RATIO:
-        return []
+    low, high = int(np.argmin(compared.medians)), int(np.argmax(compared.medians))
     return [
-        f"Groups of unequal size have unequal variances: {high} (n = {size[high]}) "
-        f"{spread[high] / spread[low]:.1f} times {low} (n = {size[low]}), median over regions. "
-        f"Tests that pool them can call too much; use equal groups."
+        f"Groups have unequal variances: {compared.labels[high]} (n = {compared.sizes[high]}) "
+        f"{compared.ratio:.1f} times {compared.labels[low]} (n = {compared.sizes[low]}), median "
+        f"over regions. Each group has a variance of its own in all tests and intervals. Look "
+        f"at the animals of {compared.labels[high]}: one poor brain is enough."
     ]
 
 

@@ -5,6 +5,7 @@ For any design matrix of full rank and any contrasts.  Natural logarithms throug
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,7 @@ from scipy import stats
 
 from ketamap.core.errors import DesignError
 from ketamap.stats.moderation import Moderated, moderate
+from ketamap.stats.variances import GroupVariances, group_variances, membership, sums_by_group
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -60,6 +62,9 @@ class LinearFit:
     residuals: NDArray[np.float64]
     """Shape ``(animal, region)``, NaN where missing."""
 
+    parts: NDArray[np.float64] | None = None
+    """What each group of animals adds to `scale`, shape ``(group, region, contrast)``."""
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class TwoComponentFit:
@@ -83,9 +88,16 @@ class TwoComponentFit:
     factor: LinearFit
     """The least squares of the animal factor (one region)."""
 
+    groups: GroupVariances | None = None
+    """How the variances of groups compare; allowed for where `GroupVariances.matters`."""
+
 
 def fit_linear(
-    values: NDArray[np.float64], design: NDArray[np.float64], contrasts: NDArray[np.float64]
+    values: NDArray[np.float64],
+    design: NDArray[np.float64],
+    contrasts: NDArray[np.float64],
+    *,
+    groups: Sequence[str] | None = None,
 ) -> LinearFit:
     """Fit every region by ordinary least squares.
 
@@ -97,6 +109,8 @@ def fit_linear(
         Shape ``(animal, coefficient)``, full rank.
     contrasts
         Shape ``(contrast, coefficient)``.
+    groups
+        Group of each animal, for `LinearFit.parts`.
 
     Returns
     -------
@@ -112,10 +126,12 @@ def fit_linear(
     effect = np.full((n_regions, n_contrasts), np.nan)
     scale, variance = np.full_like(effect, np.nan), np.full(n_regions, np.nan)
     df, residuals = np.zeros(n_regions), np.full(values.shape, np.nan)
+    member = None if groups is None else membership(groups)[1]
+    parts = None if member is None else np.full((len(member), *effect.shape), np.nan)
     known = ~np.isnan(values)
-    patterns, member = np.unique(known.T, axis=0, return_inverse=True)
+    patterns, pattern = np.unique(known.T, axis=0, return_inverse=True)
     for k, animals in enumerate(patterns):
-        regions = np.flatnonzero(member.ravel() == k)
+        regions = np.flatnonzero(pattern.ravel() == k)
         rank = int(np.linalg.matrix_rank(design[animals])) if animals.any() else 0
         left = int(animals.sum()) - rank
         if left < 1:
@@ -127,8 +143,14 @@ def fit_linear(
         variance[regions], df[regions] = np.sum(rest**2, axis=0) / left, left
         able = _estimable(design[animals], inverse, contrasts)
         effect[regions] = np.where(able, (contrasts @ inverse @ block).T, np.nan)
-        scale[regions] = np.where(able, np.sum((contrasts @ inverse) ** 2, axis=1), np.nan)
-    return LinearFit(effect=effect, scale=scale, variance=variance, df=df, residuals=residuals)
+        squares = (contrasts @ inverse) ** 2
+        scale[regions] = np.where(able, np.sum(squares, axis=1), np.nan)
+        if parts is not None and member is not None:
+            by_group = member[:, animals] @ squares.T
+            parts[:, regions] = np.where(able, by_group, np.nan)[:, None]
+    return LinearFit(
+        effect=effect, scale=scale, variance=variance, df=df, residuals=residuals, parts=parts
+    )
 
 
 def _estimable(
@@ -154,6 +176,8 @@ def fit_two_components(
     factor_ln: NDArray[np.float64],
     design: NDArray[np.float64],
     contrasts: NDArray[np.float64],
+    *,
+    groups: Sequence[str] | None = None,
 ) -> TwoComponentFit:
     """Estimate the brain-wide shift once, and each region beside it.
 
@@ -167,6 +191,8 @@ def fit_two_components(
         Shape ``(animal, coefficient)``, full rank.
     contrasts
         Shape ``(contrast, coefficient)``.
+    groups
+        Group of each animal, to allow for groups whose variances differ; None: one variance.
 
     Returns
     -------
@@ -179,26 +205,67 @@ def fit_two_components(
     absolute: relative + G, variance se_r^2 + vg, degrees of freedom by Satterthwaite
     (1946, Biometrics Bulletin 2:110): (se_r^2 + vg)^2 / (se_r^4/df_r + vg^2/d).  The
     factor's variance counts once, however many regions share it.
+
+    Where the variances of groups differ (`GroupVariances.matters`), a region's residuals are
+    divided by the scale of their group before its variance is moderated, the contrast takes
+    each group's scale back, and the shift has Welch's variance and degrees of freedom.
     """
-    factor = fit_linear(factor_ln[:, None], design, contrasts)
-    g, vg, dg = factor.effect[0], factor.variance[0] * factor.scale[0], factor.df[0]
-    shift = Estimates(estimate=g, se=np.sqrt(vg), df=np.full(g.shape, dg))
-    regional = fit_linear(density_ln - factor_ln[:, None], design, contrasts)
+    factor = fit_linear(factor_ln[:, None], design, contrasts, groups=groups)
+    regional = fit_linear(density_ln - factor_ln[:, None], design, contrasts, groups=groups)
     usable = regional.df > 0
-    moderated = moderate(
-        regional.variance[usable], regional.df[usable], np.nanmean(density_ln[:, usable], axis=0)
+    abundance = np.full(usable.shape, np.nan)
+    abundance[usable] = np.nanmean(density_ln[:, usable], axis=0)
+    compared = (
+        None if groups is None else group_variances(regional.residuals, design, groups, abundance)
     )
+    variance, scale = regional.variance, regional.scale
+    g, vg, dg = (
+        factor.effect[0],
+        factor.variance[0] * factor.scale[0],
+        np.full(len(contrasts), factor.df[0]),
+    )
+    if compared is not None and groups is not None and compared.matters:
+        variance, scale = _by_group(regional, design, groups, compared)
+        vg, dg = _welch(factor, design, groups)
+    moderated = moderate(variance[usable], regional.df[usable], abundance[usable])
     posterior, df = np.full(regional.df.shape, np.nan), np.full(regional.df.shape, np.nan)
     posterior[usable], df[usable] = moderated.variance, moderated.df
-    vr = posterior[:, None] * regional.scale
+    vr = posterior[:, None] * scale
     dr = np.broadcast_to(df[:, None], vr.shape)
     with np.errstate(divide="ignore", invalid="ignore"):
         satterthwaite = (vr + vg) ** 2 / (vr**2 / dr + vg**2 / dg)
     return TwoComponentFit(
-        shift=shift,
+        shift=Estimates(estimate=g, se=np.sqrt(vg), df=dg),
         relative=Estimates(estimate=regional.effect, se=np.sqrt(vr), df=dr),
         absolute=Estimates(estimate=regional.effect + g, se=np.sqrt(vr + vg), df=satterthwaite),
         moderated=moderated,
         regional=regional,
         factor=factor,
+        groups=compared,
     )
+
+
+def _by_group(
+    regional: LinearFit,
+    design: NDArray[np.float64],
+    groups: Sequence[str],
+    compared: GroupVariances,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Variance of each region at scale 1, and what it is multiplied by in each contrast."""
+    sums, _ = sums_by_group(regional.residuals, design, membership(groups)[1])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        variance = np.sum(sums / compared.scale, axis=0) / regional.df
+    parts = np.asarray(regional.parts)
+    variance = np.where(regional.df > 0, variance, np.nan)
+    return variance, np.sum(compared.scale[:, :, None] * parts, axis=0)
+
+
+def _welch(
+    factor: LinearFit, design: NDArray[np.float64], groups: Sequence[str]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Variance of the shift of each contrast from groups of their own variance, and its df."""
+    sums, df = sums_by_group(factor.residuals, design, membership(groups)[1])
+    d = np.maximum(df, 1.0)
+    each = np.asarray(factor.parts)[:, 0] * (sums / d)
+    total = each.sum(axis=0)
+    return total, total**2 / np.maximum(np.sum(each**2 / d, axis=0), np.finfo(np.float64).tiny)

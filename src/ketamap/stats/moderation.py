@@ -93,7 +93,7 @@ def moderate(variance: ArrayLike, df: ArrayLike, abundance: ArrayLike) -> Modera
     if not np.any(floored > 0):
         return Moderated(prior_variance=s2, prior_df=0.0, variance=s2, df=d)
     e = np.log(floored) - special.digamma(d / 2) + np.log(d / 2)
-    trend, excess = _trend(e, x)
+    trend, excess = fit_trend(e, x)
     excess -= float(np.mean(special.polygamma(1, d / 2)))
     if excess > 0:
         d0 = 2.0 * trigamma_inverse(excess)
@@ -107,8 +107,14 @@ def moderate(variance: ArrayLike, df: ArrayLike, abundance: ArrayLike) -> Modera
     )
 
 
-def _trend(e: NDArray[np.float64], x: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
-    """Fitted polynomial and residual mean square; no excess where nothing is left over."""
+def fit_trend(e: NDArray[np.float64], x: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
+    """Fit a polynomial of log variances on abundance.
+
+    Returns
+    -------
+    fitted, residual mean square
+        The latter is 0 where nothing is left over.  See `REGIONS_FOR_DEGREE`.
+    """
     degree = sum(e.size >= n for n in REGIONS_FOR_DEGREE)
     spread = float(np.ptp(x))
     scaled = (x - x.mean()) / spread if spread > 0 else np.zeros_like(x)
