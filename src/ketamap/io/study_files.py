@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -90,6 +90,8 @@ class StudyEntry(_Strict):
     extent: Extent = "whole"
     voxel_um: Triple | None = None
     background_voxel_um: Triple | None = None
+    signal_channel: int | None = Field(default=None, ge=0)
+    background_channel: int | None = Field(default=None, ge=0)
     detection: DetectionEntry = DetectionEntry()
     registration: RegistrationEntry = RegistrationEntry()
     animals: list[AnimalEntry] = Field(min_length=1)
@@ -159,10 +161,11 @@ def _place(loc: tuple[int | str, ...]) -> str:
 
 def _fields_at(loc: tuple[int | str, ...], model: type[BaseModel]) -> list[str]:
     """Return the known keys at a place of the file."""
-    for part in loc:
-        inner = model.model_fields[str(part)].annotation
-        if isinstance(inner, type) and issubclass(inner, BaseModel):
-            model = inner
+    for part in (name for name in loc if isinstance(name, str)):
+        stated = model.model_fields[part].annotation
+        for inner in (stated, *get_args(stated)):  # a list's entries count as the list
+            if isinstance(inner, type) and issubclass(inner, BaseModel):
+                model = inner
     return list(model.model_fields)
 
 
