@@ -12,6 +12,9 @@ from ketamap.io.manifests import write_json as write_json
 from ketamap.io.ome_zarr import ImageWriter as ImageWriter
 from ketamap.io.ome_zarr import create_image as create_image
 from ketamap.io.ome_zarr import write_image as write_image
+from ketamap.io.regimens import read_event_table as read_event_table
+from ketamap.io.regimens import read_regimen as read_regimen
+from ketamap.io.regimens import write_regimen as write_regimen
 from ketamap.io.registrations import load_quality as load_quality
 from ketamap.io.registrations import load_registration as load_registration
 from ketamap.io.registrations import save_registration as save_registration
@@ -41,8 +44,10 @@ __all__ = [
     "read_animals",
     "read_any_table",
     "read_design",
+    "read_event_table",
     "read_json",
     "read_points",
+    "read_regimen",
     "read_study",
     "read_table",
     "replacing",
@@ -50,6 +55,7 @@ __all__ = [
     "save_registration",
     "write_image",
     "write_json",
+    "write_regimen",
     "write_study",
     "write_table",
 ]

@@ -27,6 +27,9 @@ _ABSOLUTE = 1e-3
 """Absolute over relative tolerance.  It is given per state: a single number would be scaled
 by each state's present size, which nears zero long after a dose and stops the solver."""
 
+_ABSOLUTE_UMOL = 1e-5
+"""The same for amounts: a mouse's central volume is a millilitre, so amounts are small."""
+
 _MAX_STEPS = 100_000
 """Internal steps the solver may take between two outputs."""
 
@@ -80,8 +83,8 @@ class Engine:
     def __init__(
         self, columns: Sequence[str] | None = None, *, relative_tolerance: float = 1e-7
     ) -> None:
-        table = state_table()
-        names = list(table["name"])
+        self._table = state_table()
+        names = list(self._table["name"])
         self.columns = names if columns is None else list(columns)
         unknown = [name for name in self.columns if name not in set(names)]
         if unknown:
@@ -92,7 +95,7 @@ class Engine:
             raise InputError(msg)
         self._runner = roadrunner.RoadRunner(sbml_text())
         self._runner.timeCourseSelections = ["time", *self.columns]
-        self._states = list(table.loc[table["kind"] == "state", "name"])
+        self._states = list(self._table.loc[self._table["kind"] == "state", "name"])
         self._model = self._runner.getModel()
         ids = list(self._model.getGlobalParameterIds())
         self._index = {name: k for k, name in enumerate(ids)}
@@ -139,7 +142,12 @@ class Engine:
     def _set_solver(self, relative_tolerance: float) -> None:
         solver = self._runner.getIntegrator()
         solver.setValue("relative_tolerance", relative_tolerance)
-        solver.setValue("absolute_tolerance", [relative_tolerance * _ABSOLUTE] * len(self._states))
+        units_of_states = self._table.loc[self._table["kind"] == "state", "unit"]
+        absolute = [
+            relative_tolerance * (_ABSOLUTE_UMOL if unit == "umol" else _ABSOLUTE)
+            for unit in units_of_states
+        ]
+        solver.setValue("absolute_tolerance", absolute)
         solver.setValue("maximum_num_steps", _MAX_STEPS)
         solver.setValue("stiff", True)  # noqa: FBT003 (the library's signature)
 
