@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ketamap.core.errors import BalanceError, InputError, TableError
+from ketamap.core.errors import BalanceError, InputError, RegistrationError, TableError
 from ketamap.core.space import VoxelGrid
 from ketamap.core.tables import REGIONS
 from ketamap.core.transform import AffineMap, DisplacementField, Transform
@@ -131,13 +131,57 @@ def test_the_table_has_the_columns_of_the_contract_and_one_row_per_key():
 
 def test_what_the_image_does_not_show_is_missing_and_never_zero():
     half = VoxelGrid(shape=(40, 40, 17), spacing_um=(50.0, 50.0, 50.0))
+    shown = cells()[cells().x_um < 17 * 50 - 25]
     table = quantify_cells(
-        cells(), animal="m1", transform=transform(), atlas=ATLAS, carried=carried(), seen=half
+        shown, animal="m1", transform=transform(), atlas=ATLAS, carried=carried(), seen=half
     ).regions
     right = table[table.hemisphere == "right"]
     assert right.total.isna().all()
     assert (right.volume_total_mm3 == 0).all()
     assert table[table.hemisphere == "left"].total.notna().all()
+
+
+@pytest.mark.parametrize(("extent", "other"), [("left", "right"), ("right", "left")])
+def test_the_empty_side_of_a_half_brain_is_missing_and_its_cells_are_accounted_for(extent, other):
+    warp = transform()
+    grid = measuring_grid(SAMPLE, warp, ATLAS)
+    result = quantify_cells(
+        cells(),
+        animal="m1",
+        transform=warp,
+        atlas=ATLAS,
+        carried=carry_annotation(warp, ATLAS, grid, extent=extent),
+        extent=extent,
+    )
+    table = result.regions.set_index("hemisphere")
+    assert table.total[other].isna().all()
+    assert (table.volume_total_mm3[other] == 0).all()
+    assert table.total[extent].notna().all()
+    whole = quantified()
+    assert result.balance.in_regions + result.balance.outside_brain == (
+        whole.balance.in_regions + whole.balance.outside_brain
+    )
+
+
+def test_cells_in_a_structure_too_small_for_the_lattice_are_kept():
+    warp = transform()
+    coarse = VoxelGrid(shape=(1, 1, 1), spacing_um=(900.0,) * 3, origin_um=(900.0,) * 3)
+    result = quantify_cells(
+        cells(), animal="m1", transform=warp, atlas=ATLAS,
+        carried=carry_annotation(warp, ATLAS, coarse),
+    )  # fmt: skip
+    assert result.regions.own.sum() == result.balance.in_regions > 0
+
+
+def test_an_annotation_of_another_atlas_is_refused():
+    labels = carried()
+    strange = CarriedAnnotation(
+        grid=labels.grid,
+        region_id=np.where(labels.region_id == 1, 4711, labels.region_id).astype(np.uint32),
+        hemisphere=labels.hemisphere,
+    )
+    with pytest.raises(RegistrationError, match="4711"):
+        own_volumes_mm3(strange, ATLAS)
 
 
 def test_no_cells_gives_zero_counts_where_there_is_tissue():

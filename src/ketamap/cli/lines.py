@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from ketamap.workflow.truth import TruthScore
 
 
+MANY_OUTSIDE = 0.2
+"""Share of cells outside every region above which something is likely to be wrong."""
+
+
 def extent_of(text: str) -> Extent:
     """Read the part of the brain an image shows.
 
@@ -64,12 +68,24 @@ def balance_line(balance: Mapping[str, Any]) -> str:
     )
 
 
+def placing_lines(balance: Mapping[str, Any]) -> Iterator[str]:
+    """Warn when many cells lie in no region."""
+    lost = balance["detected"] - balance["in_regions"]
+    if balance["detected"] and lost > MANY_OUTSIDE * balance["detected"]:
+        yield (
+            f"Warning: {lost / balance['detected']:.0%} of the cells lie in no region. Are their "
+            f"positions in um, and from the same brain as the registration?"
+        )
+
+
 def balance_lines(out: Path) -> Iterator[str]:
     """Show the balance sheet of every animal of a study folder."""
     from ketamap.io.manifests import read_json
+    from ketamap.io.tables import read_animals
 
-    for sheet in sorted(out.glob("animals/*/balance.json")):
-        yield f"{sheet.parent.name}: {balance_line(read_json(sheet))}"
+    for name in read_animals(out / "animals.csv")["animal"]:
+        balance = read_json(out / "animals" / str(name) / "balance.json")
+        yield f"{name}: {balance_line(balance)}"
 
 
 def effect_lines(result: Analysis, alpha: float) -> Iterator[str]:

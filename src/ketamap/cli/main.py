@@ -53,8 +53,17 @@ def main() -> None:
     try:
         app()
     except KetamapError as error:
-        typer.echo(f"Error: {error}", err=True)
-        sys.exit(1)
+        _fail(str(error), error)
+    except MemoryError as error:
+        _fail("Memory ran out. Give less with --memory, or use fewer --workers.", error)
+    except OSError as error:  # what the system says about a path: full, read-only, a folder
+        _fail(f"{error.filename or ''}: {error.strerror or error}".removeprefix(": "), error)
+
+
+def _fail(text: str, error: BaseException) -> None:
+    notes = "".join(f" ({note})" for note in getattr(error, "__notes__", ()))
+    typer.echo(f"Error: {text}{notes}", err=True)
+    sys.exit(1)
 
 
 @contextmanager
@@ -100,7 +109,7 @@ def demo(
 ) -> None:
     """Make a phantom cohort, run the whole study on it, and show truth beside answer."""
     from ketamap.cli.lines import truth_lines
-    from ketamap.workflow.demo import demo as make_demo
+    from ketamap.workflow.demonstration import demo as make_demo
 
     show = ConsoleReporter()
     with _stoppable(f"Go on with: ketamap demo --out {out} --resume"):
@@ -136,7 +145,7 @@ def run(
 ) -> None:
     """Run a study: register, detect, quantify, analyse, report."""
     from ketamap.cli.lines import balance_lines
-    from ketamap.workflow.run import run as run_study
+    from ketamap.workflow.study_run import run as run_study
 
     show = ConsoleReporter()
     with _stoppable(f"Go on with: ketamap run {study} --out {out} --resume"):
@@ -222,12 +231,15 @@ def transform(
     registration: Annotated[Path, typer.Option(help="Folder written by `ketamap register`.")],
     to: Annotated[str, typer.Option(help="atlas or sample.")],
     out: OutTable,
+    atlas_dir: AtlasDir = None,
 ) -> None:
     """Carry points between the sample (z_um, y_um, x_um) and the atlas (ap_um, dv_um, ml_um)."""
     from ketamap.workflow.brain import transform as carry
 
-    frame, outside = carry(points, registration=registration, to=to, out=out)
-    typer.echo(f"{len(frame)} points carried to the {to}, {outside} of them outside -> {out}")
+    frame, outside = carry(points, registration=registration, to=to, out=out, atlas_dir=atlas_dir)
+    typer.echo(
+        f"{len(frame)} points carried to the {to}, {outside} of them outside the atlas -> {out}"
+    )
 
 
 @app.command()
@@ -238,6 +250,9 @@ def detect(
     channel: Channel = None,
     background: Annotated[
         Path | None, typer.Option(help="Image of the same shape without the label.")
+    ] = None,
+    background_channel: Annotated[
+        int | None, typer.Option(help="Channel to use of a background with several.")
     ] = None,
     soma_diameter_um: Annotated[float, typer.Option(help="Diameter of a soma, um.")] = 15.0,
     min_score: Annotated[float, typer.Option(help="Leave out cells scored below (0 to 1).")] = 0.0,
@@ -254,6 +269,7 @@ def detect(
         voxel_um=parse_voxel_um(voxel_um),
         channel=channel,
         background=background,
+        background_channel=background_channel,
         settings=DetectionSettings(soma_diameter_um=soma_diameter_um, min_score=min_score),
         memory_bytes=parse_bytes(memory),
         workers=workers,
@@ -270,15 +286,27 @@ def quantify(
     animal: Annotated[
         str | None, typer.Option(help="Identifier in the table; default: the folder's name.")
     ] = None,
+    atlas_dir: AtlasDir = None,
+    accept_failed: Annotated[
+        bool, typer.Option("--accept-failed", help="Count although the registration failed.")
+    ] = False,
 ) -> None:
     """Count cells per region and hemisphere, with volumes in the sample's own space."""
-    from ketamap.cli.lines import balance_line
+    from ketamap.cli.lines import balance_line, placing_lines
     from ketamap.workflow.brain import quantify as count
 
     counted = count(
-        registration=registration, cells=cells, out=out, animal=animal, reporter=ConsoleReporter()
+        registration=registration,
+        cells=cells,
+        out=out,
+        animal=animal,
+        atlas_dir=atlas_dir,
+        accept_failed=accept_failed,
+        reporter=ConsoleReporter(),
     )
     typer.echo(balance_line(counted.balance.as_dict()))
+    for line in placing_lines(counted.balance.as_dict()):
+        typer.echo(line)
     typer.echo(f"{len(counted.regions)} rows -> {out}")
 
 
@@ -322,17 +350,18 @@ def analyse(
 @app.command()
 def report(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a run or an analysis.")],
+    atlas_dir: AtlasDir = None,
 ) -> None:
     """Write report.html again from what lies in a folder."""
     from ketamap.workflow.analysis import report as write_report
 
-    typer.echo(f"Report: {write_report(folder).resolve()}")
+    typer.echo(f"Report: {write_report(folder, atlas_dir=atlas_dir).resolve()}")
 
 
 @app.command()
 def doctor() -> None:
     """Tell what is installed and what is missing: packages, cores, memory, GPU, atlases."""
-    from ketamap.workflow.doctor import doctor as examine
+    from ketamap.workflow.checkup import doctor as examine
 
     for line in examine():
         typer.echo(line)

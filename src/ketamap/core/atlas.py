@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from ketamap.core.errors import InputError, StructureNotFoundError
@@ -200,7 +201,7 @@ class Atlas:
             if image.shape != self.grid.shape:
                 msg = f"Atlas {self.name}: {label} is {image.shape}, its grid {self.grid.shape}."
                 raise InputError(msg)
-        present = np.unique(self.annotation)
+        present = np.unique(np.concatenate([pd.unique(plane.ravel()) for plane in self.annotation]))
         unknown = present[(self.structures.rows_of(present) < 0) & (present != OUTSIDE_BRAIN)]
         if unknown.size:
             msg = f"Atlas {self.name}: ids {unknown[:5].tolist()} are not in its structure tree."

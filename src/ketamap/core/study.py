@@ -105,6 +105,12 @@ class Study:
     background_voxel_um: Zyx[float] | None = None
     """Spacing of the background images, where the files do not say."""
 
+    signal_channel: int | None = None
+    """Channel of the signal images to use, counted from 0, where they have several."""
+
+    background_channel: int | None = None
+    """Channel of the background images to use, where they have several."""
+
     extent: Extent = "whole"
     """Which part of the brain the images show."""
 

@@ -79,6 +79,13 @@ def temporary_beside(path: Path) -> Path:
     return path.with_name(f".{uuid.uuid4().hex[:8]}.partial.{path.name}")
 
 
+def remove_partial(folder: Path) -> None:
+    """Remove what a killed program left half-written below a folder (see `temporary_beside`)."""
+    for left in sorted(Path(folder).rglob(".*.partial.*")):
+        if left.exists():  # it may have gone with the folder it was in
+            _remove(left)
+
+
 def put_folder(source: Path, path: Path) -> None:
     """Rename folder ``source`` to ``path``; what was there is removed afterwards."""
     if not path.exists():

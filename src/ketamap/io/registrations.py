@@ -43,9 +43,7 @@ def save_registration(folder: Path, registration: Registration) -> None:
         If the disk is full.
     """
     folder = Path(folder)
-    if folder.exists() and not _may_be_replaced(folder):
-        msg = f"{folder} holds other files. Give a new folder, or one with a registration."
-        raise InputError(msg)
+    require_replaceable(folder)
     with replacing_folder(folder) as temporary:
         _save_transform(temporary / _TRANSFORM, registration.transform)
         write_json(temporary / _RECORD, _record(registration))
@@ -100,6 +98,19 @@ def load_quality(folder: Path) -> RegistrationQuality:
     except (KeyError, TypeError) as error:
         msg = f"{path} is damaged ({error}). Run `ketamap register` again."
         raise InputError(msg) from error
+
+
+def require_replaceable(folder: Path) -> None:
+    """Refuse to write a registration over anything but another one, or an empty folder.
+
+    Raises
+    ------
+    InputError
+        If ``folder`` is a file or holds something else.
+    """
+    if folder.exists() and not _may_be_replaced(folder):
+        msg = f"{folder} holds other files. Give a new folder, or one with a registration."
+        raise InputError(msg)
 
 
 def _may_be_replaced(folder: Path) -> bool:

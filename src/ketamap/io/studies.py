@@ -173,6 +173,8 @@ def _study(entry: StudyEntry, folder: Path, faults: _Faults) -> Study | None:
         extent=entry.extent,
         voxel_um=entry.voxel_um,
         background_voxel_um=entry.background_voxel_um,
+        signal_channel=entry.signal_channel,
+        background_channel=entry.background_channel,
         animals=tuple(one for one in animals if one is not None),
         **parts,
     )
@@ -296,6 +298,8 @@ def _as_entry(study: Study, folder: Path) -> dict[str, Any]:
         "extent": study.extent,
         "voxel_um": _listed_numbers(study.voxel_um),
         "background_voxel_um": _listed_numbers(study.background_voxel_um),
+        "signal_channel": study.signal_channel,
+        "background_channel": study.background_channel,
         "detection": asdict(study.detection),
         "registration": {
             **asdict(study.registration),

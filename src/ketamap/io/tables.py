@@ -107,12 +107,45 @@ def read_points(path: Path) -> pd.DataFrame:
         raise TableError(msg)
     for name in (name for s in sets for name in s):
         if not pd.api.types.is_numeric_dtype(frame[name]):
-            wrong = pd.to_numeric(frame[name], errors="coerce").isna()
-            row = int(np.flatnonzero(wrong)[0])
-            msg = f"{path}, column {name}, row {row + 1}: {frame[name].iloc[row]!r} is no number."
-            raise TableError(msg)
+            numbers = pd.to_numeric(frame[name], errors="coerce")
+            wrong = np.flatnonzero(numbers.isna() & frame[name].notna())
+            if len(wrong):
+                cell = frame[name].iloc[int(wrong[0])]
+                msg = f"{path}, column {name}, row {wrong[0] + 1}: {cell!r} is no number."
+                raise TableError(msg)
+            frame[name] = numbers
         frame[name] = frame[name].astype(np.float64)
     return frame
+
+
+def require_table_path(path: Path, *, inputs: tuple[Path, ...] = ()) -> None:
+    """Refuse, before any work is done, a path to which no table can be written.
+
+    Parameters
+    ----------
+    path
+        Where a table is to be written.
+    inputs
+        Files that are read, and must not be replaced.
+
+    Raises
+    ------
+    TableError
+        If the suffix is not known, the path is a folder, or it is one of the inputs.
+    """
+    _kind(path)
+    if path.is_dir():
+        msg = f"{path} is a folder; give the name of a table to write."
+        raise TableError(msg)
+    if path.resolve() in {one.resolve() for one in inputs}:
+        msg = f"{path} is read and would be replaced. Give another name to write to."
+        raise TableError(msg)
+
+
+def beside(path: Path, ending: str, *, suffix: str | None = None) -> Path:
+    """Name a file beside a table: ``a.csv.gz`` with ``_cells`` is ``a_cells.csv.gz``."""
+    kind = path.name[-len(_kind(path)) :]
+    return path.with_name(path.name.removesuffix(kind) + ending + (suffix or kind))
 
 
 def _kind(path: Path) -> str:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ketamap.core.atlas import OUTSIDE_ATLAS, OUTSIDE_BRAIN, Atlas
 from ketamap.core.errors import BalanceError, TableError
+from ketamap.core.settings import Extent
 from ketamap.core.tables import ATLAS_POSITION, SAMPLE_POSITION
 from ketamap.core.transform import Transform
 
@@ -56,7 +57,9 @@ class Balance:
         }
 
 
-def place_cells(cells: pd.DataFrame, transform: Transform, atlas: Atlas) -> pd.DataFrame:
+def place_cells(
+    cells: pd.DataFrame, transform: Transform, atlas: Atlas, *, extent: Extent = "whole"
+) -> pd.DataFrame:
     """Give each cell its atlas position, structure and side.
 
     Parameters
@@ -68,6 +71,9 @@ def place_cells(cells: pd.DataFrame, transform: Transform, atlas: Atlas) -> pd.D
     atlas
         Whose annotation names the structure at the carried position: the same thing as
         the annotation carried into the sample, read at the cell.
+    extent
+        Which part of the brain the image shows; cells that land in the other hemisphere
+        of a half brain are outside the brain that is there.
 
     Returns
     -------
@@ -93,6 +99,8 @@ def place_cells(cells: pd.DataFrame, transform: Transform, atlas: Atlas) -> pd.D
     atlas_um = transform.to_atlas(sample_um)
     region_id = atlas.regions_at(atlas_um)
     side = np.where(atlas.is_left(atlas_um), "left", "right")
+    if extent != "whole":
+        region_id = np.where((side != extent) & (region_id > 0), OUTSIDE_BRAIN, region_id)
     placed = cells.copy()
     placed[list(ATLAS_POSITION)] = np.where((region_id == OUTSIDE_ATLAS)[:, None], np.nan, atlas_um)
     placed["region_id"] = region_id

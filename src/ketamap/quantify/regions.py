@@ -9,6 +9,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ketamap.core.atlas import HEMISPHERES, Atlas
+from ketamap.core.errors import BalanceError
+from ketamap.core.settings import Extent
 from ketamap.core.space import FloatArray, VoxelGrid
 from ketamap.core.transform import Transform
 from ketamap.quantify.cells import Balance, count_own, place_cells
@@ -37,6 +39,7 @@ def quantify_cells(
     atlas: Atlas,
     carried: CarriedAnnotation,
     seen: VoxelGrid | None = None,
+    extent: Extent = "whole",
 ) -> Quantification:
     """Count cells and measure volumes, per structure and hemisphere, in the sample.
 
@@ -55,11 +58,24 @@ def quantify_cells(
     seen
         Grid of the image in which the cells were found: what it does not show is not
         counted as volume either.  Left out: everything was seen.
+    extent
+        Which part of the brain the image shows.
+
+    Raises
+    ------
+    BalanceError
+        If the region table does not hold every cell that was placed in a region.
     """
-    placed = place_cells(cells, transform, atlas)
+    placed = place_cells(cells, transform, atlas, extent=extent)
     own, balance = count_own(placed, atlas)
     volumes = own_volumes_mm3(carried, atlas, seen=seen)
     regions = region_table(own, volumes, animal=animal, atlas=atlas)
+    if regions["own"].sum() != balance.in_regions:
+        msg = (
+            f"{balance.in_regions} cells lie in regions but the region table of {animal} holds "
+            f"{regions['own'].sum():.0f}. Please report this fault."
+        )
+        raise BalanceError(msg)
     return Quantification(cells=placed, regions=regions, balance=balance)
 
 
@@ -83,10 +99,12 @@ def region_table(
     -------
     DataFrame
         One row per structure with tissue in the atlas and hemisphere.  A structure that
-        is absent from the sample has missing counts (NaN), never zero.
+        is absent from the sample has missing counts (NaN), never zero; one too small for
+        the lattice that holds cells keeps them, with a volume of zero.
     """
     tree = atlas.structures
     total = tree.roll_up(own)
+    there = (tree.roll_up(volume_own_mm3) > 0) | (total > 0)
     volume_total = tree.roll_up(volume_own_mm3)
     ids, counts = np.unique(atlas.annotation[atlas.brain_mask], return_counts=True)
     voxels = np.zeros(len(tree), dtype=np.int64)
@@ -100,8 +118,8 @@ def region_table(
                 "acronym": [tree.acronyms[row] for row in kept],
                 "hemisphere": side,
                 "measure": "cells",
-                "own": np.where(volume_total[kept, s] > 0, own[kept, s], np.nan),
-                "total": np.where(volume_total[kept, s] > 0, total[kept, s], np.nan),
+                "own": np.where(there[kept, s], own[kept, s], np.nan),
+                "total": np.where(there[kept, s], total[kept, s], np.nan),
                 "volume_own_mm3": volume_own_mm3[kept, s],
                 "volume_total_mm3": volume_total[kept, s],
             }

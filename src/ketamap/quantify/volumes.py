@@ -8,13 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ketamap.core.atlas import OUTSIDE_BRAIN, Atlas
-from ketamap.core.errors import InputError
+from ketamap.core.errors import InputError, RegistrationError
+from ketamap.core.settings import Extent
 from ketamap.core.space import FloatArray, VoxelGrid
 from ketamap.core.transform import Transform, grid_points_um
 
 LATTICE_PER_VOXEL = 2
 """Lattice points per atlas voxel along each axis: 8 samples of every atlas voxel, so that
 a structure of 0.01 mm3 (10 voxels of 100 um) is measured with about 80 points."""
+
+LEAST_STEP_UM = 25.0
+"""Finest lattice: one brain is then about 40 million points, 0.2 GB, whatever the atlas."""
 
 LEFT, RIGHT = 1, 2
 """Values of a hemisphere image, as in BrainGlobe."""
@@ -48,7 +52,7 @@ def measuring_grid(
     """Make the lattice on which the annotation is carried into a sample.
 
     It fills the part of the sample's box in which the brain can lie, at half the atlas's
-    voxel size unless said otherwise; every lattice point stands for one lattice voxel.
+    voxel size (25 um at the finest) unless said otherwise; every lattice point stands for one lattice voxel.
 
     Parameters
     ----------
@@ -61,7 +65,7 @@ def measuring_grid(
     spacing_um
         Distance between lattice points, um.
     """
-    step = spacing_um or min(atlas.grid.spacing_um) / LATTICE_PER_VOXEL
+    step = spacing_um or max(min(atlas.grid.spacing_um) / LATTICE_PER_VOXEL, LEAST_STEP_UM)
     low, high = _box(sample_grid)
     reach_low, reach_high = _brain_box_in_sample(transform, atlas)
     low, high = np.maximum(low, reach_low), np.minimum(high, reach_high)
@@ -74,7 +78,9 @@ def measuring_grid(
     )
 
 
-def carry_annotation(transform: Transform, atlas: Atlas, grid: VoxelGrid) -> CarriedAnnotation:
+def carry_annotation(
+    transform: Transform, atlas: Atlas, grid: VoxelGrid, *, extent: Extent = "whole"
+) -> CarriedAnnotation:
     """Carry the annotation into the sample.
 
     Parameters
@@ -85,6 +91,9 @@ def carry_annotation(transform: Transform, atlas: Atlas, grid: VoxelGrid) -> Car
         The atlas.
     grid
         Lattice in the sample, for instance from `measuring_grid`.
+    extent
+        Which part of the brain the image shows; the other hemisphere of a half brain is
+        not there, whatever empty space the image has on that side.
     """
     region_id = np.zeros(grid.shape, dtype=np.uint32)
     hemisphere = np.zeros(grid.shape, dtype=np.uint8)
@@ -92,6 +101,8 @@ def carry_annotation(transform: Transform, atlas: Atlas, grid: VoxelGrid) -> Car
         atlas_um = transform.to_atlas(sample_um)
         found = np.maximum(atlas.regions_at(atlas_um), OUTSIDE_BRAIN)
         side = np.where(atlas.is_left(atlas_um), LEFT, RIGHT)
+        if extent != "whole":
+            found[side != (LEFT if extent == "left" else RIGHT)] = OUTSIDE_BRAIN
         shape = region_id[planes].shape
         region_id[planes] = found.reshape(shape)
         hemisphere[planes] = np.where(found > 0, side, 0).reshape(shape)
@@ -118,17 +129,27 @@ def own_volumes_mm3(
     ndarray
         Shape ``(n structures, 2)``: the structure itself without its descendants, left
         and right, mm3.
+
+    Raises
+    ------
+    RegistrationError
+        If the annotation was carried from another atlas.
     """
-    window = _window(carried.grid, seen)
-    region_id = carried.region_id[window]
-    side = carried.hemisphere[window]
-    inside = side > 0
-    ids, index = np.unique(region_id[inside], return_inverse=True)
-    rows = atlas.structures.rows_of(ids.astype(np.int64))
     n = len(atlas.structures)
-    flat = 2 * rows[index] + (side[inside] == RIGHT)
-    points = np.bincount(flat, minlength=2 * n).reshape(n, 2)
-    return np.asarray(points * carried.grid.voxel_volume_mm3, dtype=np.float64)
+    points = np.zeros(2 * n, dtype=np.int64)
+    window = _window(carried.grid, seen)
+    for labels, side in zip(carried.region_id[window], carried.hemisphere[window], strict=True):
+        inside = side > 0
+        ids, index = np.unique(labels[inside], return_inverse=True)
+        rows = atlas.structures.rows_of(ids.astype(np.int64))
+        if (rows < 0).any():
+            msg = (
+                f"The annotation in this registration has ids that atlas {atlas.name} lacks "
+                f"({ids[rows < 0][:5].tolist()}). Register again with this atlas."
+            )
+            raise RegistrationError(msg)
+        points += np.bincount(2 * rows[index] + (side[inside] == RIGHT), minlength=2 * n)
+    return np.asarray(points.reshape(n, 2) * carried.grid.voxel_volume_mm3, dtype=np.float64)
 
 
 def _window(grid: VoxelGrid, seen: VoxelGrid | None) -> tuple[slice, slice, slice]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 import pandas as pd
 
 from ketamap.core.atlas import Atlas, Structures
-from ketamap.core.errors import MissingInputError
+from ketamap.core.errors import InputError, MissingInputError, TableError
 from ketamap.core.settings import Design
 from ketamap.core.study import Study
 from ketamap.core.tables import ANIMAL_FACTORS, ANIMALS, EFFECTS, PLANTED_EFFECTS, REGIONS, VALUES
@@ -29,6 +31,9 @@ if TYPE_CHECKING:
 
 ANALYSIS = "analysis.json"
 """What was analysed and how, in a result folder."""
+
+LEAST_SHARE_KNOWN = 0.5
+"""A table of which so many structures are in the default atlas is read with its tree."""
 
 TRUTH = "truth.parquet"
 """Planted effects of a phantom study, in its result folder."""
@@ -72,6 +77,8 @@ def analyse(
         Shows progress.
     """
     show = reporter or Quiet()
+    _require_analysis_folder(out)
+    atlas_dir = None if atlas_dir is None else atlas_dir.resolve()
     frame = read_any_table(table)
     plan = read_design(design)
     who = read_animals(animals)
@@ -82,7 +89,8 @@ def analyse(
             frame,
             who,
             plan,
-            structures=reference.structures if atlas else _tree_for(frame, reference),
+            structures=reference.structures if atlas else _tree_for(frame, reference, counts),
+            atlas_volumes=own_volumes_mm3(reference) if atlas else None,
             counts=counts,
             about={
                 "title": title or table.name.split(".")[0],
@@ -122,8 +130,15 @@ def analyse_study(out: Path, study: Study) -> Analysis:
     return result
 
 
-def report(folder: Path) -> Path:
+def report(folder: Path, *, atlas_dir: Path | None = None) -> Path:
     """Write ``report.html`` of a result folder from what lies in it.
+
+    Parameters
+    ----------
+    folder
+        Written by `ketamap.workflow.run` or `analyse`.
+    atlas_dir
+        Where the atlas is now; left out: where it was.
 
     Raises
     ------
@@ -139,12 +154,13 @@ def report(folder: Path) -> Path:
         )
         raise MissingInputError(msg)
     about = read_json(folder / ANALYSIS)
-    atlas = _atlas_for_maps(about)
+    atlas = _atlas_for_maps(about, atlas_dir)
+    animals = read_table(folder / "animals.csv", ANIMALS)
     contents = StudyReport(
         title=about["title"],
         note=about["note"],
         design_text=tuple(about["design_text"]),
-        animals=read_table(folder / "animals.csv", ANIMALS),
+        animals=animals,
         effects=read_table(folder / "effects.parquet", EFFECTS),
         values=read_table(folder / "values.parquet", VALUES),
         animal_factors=read_table(folder / "animal_factors.parquet", ANIMAL_FACTORS),
@@ -152,7 +168,7 @@ def report(folder: Path) -> Path:
         warnings=tuple(about["warnings"]),
         alpha=about["alpha"],
         atlas=atlas,
-        brains=_brains(folder),
+        brains=_brains(folder, [str(name) for name in animals["animal"]]),
         truth=read_table(folder / TRUTH, PLANTED_EFFECTS) if (folder / TRUTH).exists() else None,
         versions=about["versions"],
         settings=about["settings"],
@@ -170,11 +186,19 @@ def _write_analysis(
     *,
     structures: Structures | None,
     counts: Literal["own", "total"] | None,
+    atlas_volumes: Mapping[int, float] | None = None,
     about: dict[str, Any],
 ) -> Analysis:
     from ketamap.stats import analyse as estimate
 
-    result = estimate(frame, animals, design, structures=structures, counts=counts)
+    result = estimate(
+        frame,
+        animals,
+        design,
+        structures=structures,
+        counts=counts,
+        atlas_volumes=atlas_volumes,
+    )
     out.mkdir(parents=True, exist_ok=True)
     write_table(out / "effects.parquet", result.effects, EFFECTS)
     write_table(out / "values.parquet", result.values, VALUES)
@@ -197,13 +221,67 @@ def _write_analysis(
     return result
 
 
-def _tree_for(frame: pd.DataFrame, reference: Atlas) -> Structures | None:
-    """Choose the tree of a table: its own (None) if it tells parents, or has ids we lack."""
-    if "parent_region_id" in frame.columns or "region_id" not in frame.columns:
+def _tree_for(
+    frame: pd.DataFrame, reference: Atlas, counts: Literal["own", "total"] | None
+) -> Structures | None:
+    """Choose the tree of a table: the atlas's, or the one the table itself tells (None).
+
+    Raises
+    ------
+    TableError
+        If the structures nest, as a row called root shows, and nothing says how.
+    """
+    if "parent_region_id" in frame.columns and frame["parent_region_id"].notna().any():
         return None
-    ids = pd.to_numeric(frame["region_id"], errors="coerce").dropna().astype("int64")
-    known = reference.structures.rows_of(ids[ids > 0].to_numpy()) >= 0
-    return reference.structures if known.all() else None
+    if _share_known(frame, reference.structures) >= LEAST_SHARE_KNOWN:
+        return reference.structures
+    acronyms = frame["acronym"].astype(str) if "acronym" in frame.columns else pd.Series(dtype=str)
+    if counts != "own" and "own" not in frame.columns and (acronyms.str.lower() == "root").any():
+        msg = (
+            "The table has a row called root, so its structures nest, but nothing says how. Name "
+            "an atlas with --atlas, add a column parent_region_id, or say --counts own if no row "
+            "includes another."
+        )
+        raise TableError(msg)
+    return None
+
+
+def _share_known(frame: pd.DataFrame, tree: Structures) -> float:
+    """Share of a table's structures that a tree has, by id or, without ids, by acronym."""
+    if "region_id" in frame.columns and frame["region_id"].notna().any():
+        ids = pd.to_numeric(frame["region_id"], errors="coerce").dropna().astype("int64").unique()
+        return float((tree.rows_of(ids[ids > 0]) >= 0).mean())
+    if "acronym" in frame.columns:
+        known = {acronym.lower() for acronym in tree.acronyms}
+        return float(
+            frame["acronym"].dropna().astype(str).str.lower().drop_duplicates().isin(known).mean()
+        )
+    return 0.0
+
+
+def own_volumes_mm3(atlas: Atlas) -> dict[int, float]:
+    """Volume of each structure itself in an atlas, both sides, mm3, by id."""
+    ids, counts = np.unique(atlas.annotation[atlas.brain_mask], return_counts=True)
+    volumes = counts * atlas.grid.voxel_volume_mm3
+    return dict(zip(ids.tolist(), volumes.tolist(), strict=True))
+
+
+def _require_analysis_folder(out: Path) -> None:
+    """Refuse to write an analysis over anything but an earlier one.
+
+    Raises
+    ------
+    InputError
+        If ``out`` is a file, a study folder, or holds other files.
+    """
+    if out.is_file():
+        msg = f"{out} is a file; --out needs a folder."
+        raise InputError(msg)
+    if not out.is_dir() or not any(out.iterdir()):
+        return
+    if (out / "ledger.sqlite").exists() or not (out / ANALYSIS).exists():
+        msg = f"{out} holds something else than an analysis. Give a new folder with --out."
+        raise InputError(msg)
 
 
 def _design_text(design: Design, result: Analysis) -> list[str]:
@@ -216,20 +294,22 @@ def _design_text(design: Design, result: Analysis) -> list[str]:
     return lines
 
 
-def _atlas_for_maps(about: dict[str, Any]) -> Atlas:
-    where = about["atlas_dir"]
+def _atlas_for_maps(about: dict[str, Any], atlas_dir: Path | None) -> Atlas:
+    where = atlas_dir or about["atlas_dir"]
     return open_atlas(about["atlas"], atlas_dir=None if where is None else Path(where))
 
 
-def _brains(folder: Path) -> tuple[BrainQuality, ...]:
+def _brains(folder: Path, animals: Sequence[str]) -> tuple[BrainQuality, ...]:
     """Gather the quality of each brain of a study folder; none for a bare table."""
     from ketamap.report.contents import BrainQuality
 
     seconds = read_json(folder / MANIFEST)["seconds"] if (folder / MANIFEST).exists() else {}
     brains = []
-    for balance_file in sorted(folder.glob("animals/*/balance.json")):
-        one = balance_file.parent
-        balance = read_json(balance_file)
+    for name in animals:
+        one = folder / "animals" / name
+        if not (one / "balance.json").exists():
+            continue
+        balance = read_json(one / "balance.json")
         regions = read_table(one / "regions.parquet", REGIONS)
         brains.append(
             BrainQuality(

@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ketamap.core.atlas import Atlas
-from ketamap.core.errors import InputError
+from ketamap.core.atlas import OUTSIDE_ATLAS, Atlas
+from ketamap.core.errors import InputError, RegistrationError
 from ketamap.core.registration import Registration
 from ketamap.core.settings import DetectionSettings, Extent, RegistrationSettings
-from ketamap.core.space import Orientation, VoxelGrid, Zyx
+from ketamap.core.space import FloatArray, Orientation, VoxelGrid, Zyx
 from ketamap.core.tables import ATLAS_POSITION, CELLS, POINTS, REGIONS, SAMPLE_POSITION
 from ketamap.core.volume import Volume
 from ketamap.io.files import replacing_folder
@@ -24,8 +24,18 @@ from ketamap.io.images import open_image
 from ketamap.io.manifests import write_json
 from ketamap.io.ome_zarr import write_image
 from ketamap.io.overlays import save_overlays
-from ketamap.io.registrations import load_registration, save_registration
-from ketamap.io.tables import read_points, read_table, write_table
+from ketamap.io.registrations import (
+    load_registration,
+    require_replaceable,
+    save_registration,
+)
+from ketamap.io.tables import (
+    beside,
+    read_points,
+    read_table,
+    require_table_path,
+    write_table,
+)
 from ketamap.quantify import (
     CarriedAnnotation,
     Quantification,
@@ -88,6 +98,7 @@ def register(
 
     show = reporter or Quiet()
     lies = Orientation(orientation)
+    require_replaceable(out)
     volume = open_image(image, voxel_um=voxel_um, channel=channel)
     with show.stage(f"open atlas {atlas}") as progress:
         reference = open_atlas(atlas, atlas_dir=atlas_dir, progress=progress)
@@ -101,13 +112,13 @@ def register(
             orientation=lies,
             extent=extent,
             settings=settings,
-            atlas_dir=atlas_dir,
+            atlas_dir=None if atlas_dir is None else atlas_dir.resolve(),
             progress=progress,
         )
         result = replace(result, sample_grid=volume.grid)
     with show.stage("carry the annotation into the sample") as progress:
         grid = measuring_grid(volume.grid, result.transform, reference)
-        carried = carry_annotation(result.transform, reference, grid)
+        carried = carry_annotation(result.transform, reference, grid, extent=extent)
         overlays = overlay_slices(coarse, coarse_grid, result.transform, reference)
         with replacing_folder(out) as folder:
             save_registration(folder, result)
@@ -117,7 +128,14 @@ def register(
     return result
 
 
-def transform(points: Path, *, registration: Path, to: str, out: Path) -> tuple[pd.DataFrame, int]:
+def transform(
+    points: Path,
+    *,
+    registration: Path,
+    to: str,
+    out: Path,
+    atlas_dir: Path | None = None,
+) -> tuple[pd.DataFrame, int]:
     """Carry points to the atlas or to the sample.
 
     Parameters
@@ -130,7 +148,9 @@ def transform(points: Path, *, registration: Path, to: str, out: Path) -> tuple[
     to
         ``atlas`` or ``sample``.
     out
-        Table to write; points outside have empty positions.
+        Table to write; points outside the atlas have empty positions.
+    atlas_dir
+        Where the atlas is now; left out: where it was.
 
     Returns
     -------
@@ -147,6 +167,7 @@ def transform(points: Path, *, registration: Path, to: str, out: Path) -> tuple[
         msg = f"Points can be carried to 'atlas' or to 'sample', not to {to!r}."
         raise InputError(msg)
     source, target = columns[to]
+    require_table_path(out, inputs=(points,))
     frame = read_points(points)
     missing = [name for name in source if name not in frame.columns]
     if missing:
@@ -155,9 +176,9 @@ def transform(points: Path, *, registration: Path, to: str, out: Path) -> tuple[
             f"{', '.join(map(str, frame.columns))}."
         )
         raise InputError(msg)
-    carry = load_registration(registration).transform
-    positions = frame[list(source)].to_numpy(dtype=np.float64)
-    carried = carry.to_atlas(positions) if to == "atlas" else carry.to_sample(positions)
+    result = load_registration(registration)
+    reference = open_atlas(result.atlas, atlas_dir=atlas_dir or result.atlas_dir)
+    carried = _carry(frame[list(source)].to_numpy(dtype=np.float64), result, reference, to=to)
     frame[list(target)] = carried
     write_table(out, frame, POINTS)
     return frame, int(np.isnan(carried).any(axis=1).sum())
@@ -170,6 +191,7 @@ def detect(
     voxel_um: Zyx[float] | None = None,
     channel: int | None = None,
     background: Path | None = None,
+    background_channel: int | None = None,
     settings: DetectionSettings | None = None,
     memory_bytes: int = DEFAULT_MEMORY_BYTES,
     workers: int = 1,
@@ -189,6 +211,8 @@ def detect(
         Channel to use of an image with several.
     background
         Image of the same shape without the label, to tell cells from bright tissue.
+    background_channel
+        Channel to use of a background with several.
     settings
         The soma's diameter.
     memory_bytes
@@ -201,8 +225,11 @@ def detect(
     from ketamap.detect import find_cells
 
     show = reporter or Quiet()
+    require_table_path(out, inputs=(image,))
     volume = open_image(image, voxel_um=voxel_um, channel=channel)
-    other = None if background is None else open_image(background, voxel_um=voxel_um)
+    other = None
+    if background is not None:
+        other = open_image(background, voxel_um=voxel_um, channel=background_channel)
     with show.stage("detect cells") as progress:
         cells = find_cells(
             volume,
@@ -225,6 +252,8 @@ def quantify(
     seen: VoxelGrid | None = None,
     placed: Path | None = None,
     balance: Path | None = None,
+    atlas_dir: Path | None = None,
+    accept_failed: bool = False,
     reporter: Reporter | None = None,
 ) -> Quantification:
     """Count cells per region and hemisphere and measure the regions' volumes.
@@ -244,14 +273,35 @@ def quantify(
     placed, balance
         Where to write the cells with their regions, and the balance sheet; left out:
         beside ``out``, as ``<name>_cells`` and ``<name>_balance.json``.
+    atlas_dir
+        Where the atlas is now; left out: where it was.
+    accept_failed
+        Count although the registration was judged a failure.
     reporter
         Shows progress.
+
+    Raises
+    ------
+    RegistrationError
+        If the registration failed and ``accept_failed`` is not set.
     """
     show = reporter or Quiet()
+    placed = placed or beside(out, "_cells")
+    balance = balance or beside(out, "_balance", suffix=".json")
+    for table_out in (out, placed):
+        require_table_path(table_out, inputs=(cells,))
     table = read_table(cells, CELLS)
     result = load_registration(registration)
+    if result.quality.verdict == "fail" and not accept_failed:
+        msg = (
+            f"The registration in {registration} failed: {' '.join(result.quality.reasons)} "
+            f"Register again; --accept-failed counts all the same."
+        )
+        raise RegistrationError(msg)
     with show.stage(f"open atlas {result.atlas}") as progress:
-        reference = open_atlas(result.atlas, atlas_dir=result.atlas_dir, progress=progress)
+        reference = open_atlas(
+            result.atlas, atlas_dir=atlas_dir or result.atlas_dir, progress=progress
+        )
     with show.stage("count") as progress:
         counted = quantify_cells(
             table,
@@ -260,12 +310,22 @@ def quantify(
             atlas=reference,
             carried=_annotation_of(registration, result, reference),
             seen=seen or result.sample_grid,
+            extent=result.extent,
         )
         progress(1, 1)
-    write_table(placed or out.with_name(f"{out.stem}_cells{out.suffix}"), counted.cells, CELLS)
-    write_json(balance or out.with_name(f"{out.stem}_balance.json"), counted.balance.as_dict())
+    write_table(placed, counted.cells, CELLS)
+    write_json(balance, counted.balance.as_dict())
     write_table(out, counted.regions, REGIONS)
     return counted
+
+
+def _carry(positions: FloatArray, result: Registration, atlas: Atlas, *, to: str) -> FloatArray:
+    """Carry points; those outside the atlas's own volume are nowhere (NaN)."""
+    if to == "atlas":
+        carried = result.transform.to_atlas(positions)
+        return np.where(atlas.regions_at(carried)[:, None] == OUTSIDE_ATLAS, np.nan, carried)
+    inside = atlas.regions_at(positions)[:, None] != OUTSIDE_ATLAS
+    return np.where(inside, result.transform.to_sample(positions), np.nan)
 
 
 def _save_annotation(folder: Path, carried: CarriedAnnotation) -> None:
@@ -277,7 +337,7 @@ def _annotation_of(folder: Path, result: Registration, atlas: Atlas) -> CarriedA
     """Read the annotation in the sample, or carry it again if it was removed."""
     if not ((folder / ANNOTATION).exists() and (folder / HEMISPHERES_IMAGE).exists()):
         grid = measuring_grid(result.sample_grid, result.transform, atlas)
-        return carry_annotation(result.transform, atlas, grid)
+        return carry_annotation(result.transform, atlas, grid, extent=result.extent)
     labels = open_image(folder / ANNOTATION)
     sides = open_image(folder / HEMISPHERES_IMAGE)
     return CarriedAnnotation(grid=labels.grid, region_id=labels.load(), hemisphere=sides.load())

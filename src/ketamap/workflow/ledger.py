@@ -114,9 +114,10 @@ class Ledger:
 def _explained(folder: Path) -> Iterator[None]:
     try:
         yield
-    except sqlite3.OperationalError as error:
+    except sqlite3.DatabaseError as error:
         msg = (
-            f"The ledger of {folder} could not be written ({error}). Free some space there or "
-            f"allow writing, then go on with --resume."
+            f"The ledger of {folder} cannot be used ({error}). If the disk is full or "
+            f"read-only, mend that; if the file is damaged, delete ledger.sqlite. Then go on "
+            f"with --resume."
         )
         raise ResourceError(msg) from error

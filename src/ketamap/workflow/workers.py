@@ -14,8 +14,8 @@ from ketamap.core.errors import InputError, ResourceError
 from ketamap.core.units import gib_from_bytes
 
 WORKER_BYTES = 3 * 2**29
-"""Memory one worker needs besides what its step is given: 1.5 GiB (libraries, an atlas,
-and the registration of one brain at 100 um)."""
+"""Memory one worker needs at 100 um: 1.5 GiB (libraries, an atlas, one registration, or a
+detection that stays within its share)."""
 
 _THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
@@ -29,6 +29,19 @@ def default_workers(*, memory_bytes: int, tasks: int) -> int:
     """Count the workers that this machine's cores and ``memory_bytes`` allow."""
     by_memory = max(1, memory_bytes // WORKER_BYTES)
     return max(1, min(cores(), tasks, int(by_memory)))
+
+
+def require_workers(workers: int) -> None:
+    """Refuse a number of workers below one.
+
+    Raises
+    ------
+    InputError
+        If it is.
+    """
+    if workers < 1:
+        msg = f"--workers must be at least 1, got {workers}."
+        raise InputError(msg)
 
 
 def cores() -> int:
@@ -69,9 +82,7 @@ def open_workers(*, workers: int = 1, scheduler: str | None = None) -> Iterator[
     InputError
         If the number is below one or the scheduler does not answer.
     """
-    if workers < 1:
-        msg = f"--workers must be at least 1, got {workers}."
-        raise InputError(msg)
+    require_workers(workers)
     if scheduler is None:
         with _one_thread_each():
             pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))

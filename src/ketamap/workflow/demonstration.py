@@ -5,15 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 from ketamap.core.errors import InputError
+from ketamap.io.files import remove_partial
 from ketamap.phantom import BrainSettings, default_cohort
 from ketamap.workflow.brain import DEFAULT_MEMORY_BYTES
 from ketamap.workflow.cohort import cohort_tasks, phantom_study, write_cohort_files
 from ketamap.workflow.engine import run_tasks
 from ketamap.workflow.ledger import Ledger
 from ketamap.workflow.progress import Quiet, Reporter
-from ketamap.workflow.run import run
+from ketamap.workflow.study_run import run
 from ketamap.workflow.truth import TruthScore, score_cohort
-from ketamap.workflow.workers import default_workers, open_workers, require_memory
+from ketamap.workflow.workers import default_workers, open_workers, require_memory, require_workers
 
 
 def demo(
@@ -59,11 +60,15 @@ def demo(
         msg = f"{out} is not empty. Add --resume to go on with it, or choose another --out."
         raise InputError(msg)
     require_memory(memory_bytes)
+    if workers is not None:
+        require_workers(workers)
     out.mkdir(parents=True, exist_ok=True)
+    remove_partial(out)
     plan = default_cohort(seed=seed, animals_per_group=animals_per_group)
     settings = BrainSettings()
     tasks = cohort_tasks(plan, out, settings)
-    workers = workers or default_workers(memory_bytes=memory_bytes, tasks=len(tasks))
+    if workers is None:
+        workers = default_workers(memory_bytes=memory_bytes, tasks=len(tasks))
     with (
         Ledger(out) as ledger,
         show.stage(f"make {len(tasks)} phantom brains") as progress,

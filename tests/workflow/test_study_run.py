@@ -1,4 +1,4 @@
-"""ketamap.workflow.run: a small phantom study, whole; stopped and resumed; few or many workers.
+"""ketamap.workflow.study_run: a small phantom study, whole; stopped and resumed; few or many workers.
 
 Brains of 100 um voxels with somata of 200 um, aligned at 200 um: everything real, but small.
 """
@@ -27,7 +27,7 @@ from ketamap.io.studies import write_study
 from ketamap.io.tables import read_table
 from ketamap.phantom import BrainSettings, default_cohort, plan_brain
 from ketamap.workflow.atlases import open_atlas
-from ketamap.workflow.run import run
+from ketamap.workflow.study_run import run
 
 pytestmark = pytest.mark.slow
 

@@ -10,20 +10,27 @@ from typing import Any
 import pandas as pd
 
 from ketamap.core.errors import InputError, RegistrationError
+from ketamap.core.space import VoxelGrid
 from ketamap.core.study import Animal, Study
 from ketamap.core.tables import ANIMALS, REGIONS
-from ketamap.io.files import hash_file, replacing
+from ketamap.io.files import hash_file, remove_partial, replacing
 from ketamap.io.images import open_image
 from ketamap.io.manifests import read_json
 from ketamap.io.studies import animals_table, check_groups, read_study
 from ketamap.io.tables import read_table, write_table
+from ketamap.stats import build_design
 from ketamap.workflow.analysis import TRUTH, analyse_study
 from ketamap.workflow.brain import DEFAULT_MEMORY_BYTES, detect, quantify, register
 from ketamap.workflow.engine import Outcome, Task, run_tasks
 from ketamap.workflow.ledger import Ledger
-from ketamap.workflow.manifest import write_manifest
+from ketamap.workflow.manifest import versions, write_manifest
 from ketamap.workflow.progress import Quiet, Reporter
-from ketamap.workflow.workers import default_workers, open_workers, require_memory
+from ketamap.workflow.workers import (
+    default_workers,
+    open_workers,
+    require_memory,
+    require_workers,
+)
 
 STUDY_FILE = "study.yaml"
 """Copy of the study file in the study folder."""
@@ -82,17 +89,20 @@ def run(
     Raises
     ------
     InputError
-        If the study file, or the folder, cannot be used.
+        If the study file, its design, or the folder cannot be used.
     RegistrationError
         If a brain's registration failed and ``accept_failed`` is not set.
     """
     show = reporter or Quiet()
     study = read_study(study_file)
     check_groups(study)
-    _open_folder(out, resume=resume)
+    build_design(animals_table(study), study.design)  # refuses now what would fail at the end
     if scheduler is None:
         require_memory(memory_bytes)
-    workers = workers or default_workers(memory_bytes=memory_bytes, tasks=len(study.animals))
+    if workers is None:
+        workers = default_workers(memory_bytes=memory_bytes, tasks=len(study.animals))
+    require_workers(workers)
+    _open_folder(out, resume=resume)
     _copy(study_file, out / STUDY_FILE)
     if truth is not None:
         _copy(truth, out / TRUTH)
@@ -109,7 +119,12 @@ def run(
             outcome = run_tasks(tasks, ledger=ledger, executor=executor, progress=progress)
         _stop_at_failures(study, out, accept_failed=accept_failed)
         collect_regions(study, out)
-        write_manifest(out, study=study, seconds=ledger.seconds(), workers=workers)
+        names = {animal.animal for animal in study.animals}
+        seconds = {
+            step: {name: s for name, s in by.items() if name in names}
+            for step, by in ledger.seconds().items()
+        }
+        write_manifest(out, study=study, seconds=seconds, workers=workers)
     with show.stage("analyse and report") as progress:
         analyse_study(out, study)
         progress(1, 1)
@@ -134,7 +149,9 @@ def brain_tasks(study: Study, animal: Animal, out: Path, *, memory_bytes: int) -
             inputs=lambda: {
                 "image": hash_file(image),
                 "voxel_um": study.background_voxel_um if animal.background else study.voxel_um,
-                "atlas": study.atlas,
+                "channel": _registered_channel(study, animal),
+                "atlas": (study.atlas, study.atlas_dir),
+                "versions": versions(),
                 "orientation": study.orientation.code,
                 "extent": study.extent,
                 "settings": asdict(study.registration),
@@ -150,7 +167,9 @@ def brain_tasks(study: Study, animal: Animal, out: Path, *, memory_bytes: int) -
             inputs=lambda: {
                 "image": hash_file(animal.signal),
                 "voxel_um": study.voxel_um,
+                "channel": study.signal_channel,
                 "settings": asdict(study.detection),
+                "versions": versions(),
             },
             outputs=(f"{folder}/detected.parquet",),
             weight=_WEIGHTS["detect"],
@@ -160,7 +179,11 @@ def brain_tasks(study: Study, animal: Animal, out: Path, *, memory_bytes: int) -
             subject=animal.animal,
             call=quantify_animal,
             arguments=arguments,
-            inputs=lambda: digests("registration", "detected.parquet"),
+            inputs=lambda: {
+                **digests("registration", "detected.parquet"),
+                "seen": _signal_grid(study, animal),
+                "versions": versions(),
+            },
             needs=(("register", animal.animal), ("detect", animal.animal)),
             outputs=tuple(
                 f"{folder}/{name}" for name in ("regions.parquet", "cells.parquet", "balance.json")
@@ -178,6 +201,7 @@ def register_animal(*, study: Study, animal: Animal, folder: Path) -> None:
         atlas=study.atlas,
         out=folder / "registration",
         voxel_um=study.background_voxel_um if animal.background else study.voxel_um,
+        channel=_registered_channel(study, animal),
         atlas_dir=study.atlas_dir,
         extent=study.extent,
         settings=study.registration,
@@ -190,6 +214,7 @@ def detect_animal(*, study: Study, animal: Animal, folder: Path, memory_bytes: i
         animal.signal,
         out=folder / "detected.parquet",
         voxel_um=study.voxel_um,
+        channel=study.signal_channel,
         settings=study.detection,
         memory_bytes=memory_bytes,
     )
@@ -202,10 +227,19 @@ def quantify_animal(*, study: Study, animal: Animal, folder: Path) -> None:
         cells=folder / "detected.parquet",
         out=folder / "regions.parquet",
         animal=animal.animal,
-        seen=open_image(animal.signal, voxel_um=study.voxel_um).grid,
+        seen=_signal_grid(study, animal),
         placed=folder / "cells.parquet",
         balance=folder / "balance.json",
+        accept_failed=True,  # the run judges all brains together, see `_stop_at_failures`
     )
+
+
+def _registered_channel(study: Study, animal: Animal) -> int | None:
+    return study.background_channel if animal.background else study.signal_channel
+
+
+def _signal_grid(study: Study, animal: Animal) -> VoxelGrid:
+    return open_image(animal.signal, voxel_um=study.voxel_um, channel=study.signal_channel).grid
 
 
 def collect_regions(study: Study, out: Path) -> None:
@@ -229,6 +263,7 @@ def _open_folder(out: Path, *, resume: bool) -> None:
         )
         raise InputError(msg)
     out.mkdir(parents=True, exist_ok=True)
+    remove_partial(out)
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -1,0 +1,108 @@
+"""ketamap.workflow.analysis: tables from elsewhere, and folders that must not be mixed."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ketamap.core.errors import InputError, TableError
+from ketamap.phantom import animals_frame, cohort_table, default_cohort
+from ketamap.workflow import analyse
+from ketamap.workflow.atlases import open_atlas
+
+ATLAS = open_atlas("phantom_mouse_200um")
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Animals and design of a small cohort, and its table as other programs write it."""
+    plan = default_cohort(seed=3, animals_per_group=3)
+    frame = cohort_table(plan, ATLAS, 3)
+    animals_frame(plan).to_csv(tmp_path / "animals.csv", index=False)
+    (tmp_path / "design.yaml").write_text("factor: group\ncontrol: vehicle 10 d\n")
+    total = frame.rename(columns={"total": "count", "volume_total_mm3": "volume_mm3"})
+    return tmp_path, total[["animal", "region_id", "acronym", "hemisphere", "count", "volume_mm3"]]
+
+
+def shift_of(folder, table, name="out", **options):
+    table.to_csv(folder / "table.csv", index=False)
+    result = analyse(
+        folder / "table.csv",
+        animals=folder / "animals.csv",
+        design=folder / "design.yaml",
+        out=folder / name,
+        **options,
+    )
+    effects = result.effects
+    return effects[effects.estimand == "shift"].estimate_log2.to_numpy(), result
+
+
+def test_acronyms_alone_give_the_same_as_ids(files):
+    folder, table = files
+    by_id, first = shift_of(folder, table, "a")
+    by_acronym, second = shift_of(folder, table.drop(columns="region_id"), "b")
+    np.testing.assert_allclose(by_acronym, by_id, atol=1e-12)
+    assert len(second.effects) == len(first.effects)
+
+
+def test_an_empty_id_column_is_as_good_as_none(files):
+    folder, table = files
+    by_id, _ = shift_of(folder, table, "a")
+    empty, _ = shift_of(folder, table.assign(region_id=np.nan), "b")
+    np.testing.assert_allclose(empty, by_id, atol=1e-12)
+
+
+def test_a_nested_table_of_unknown_structures_is_refused(files):
+    folder, table = files
+    strange = table.drop(columns="region_id")
+    strange["acronym"] = np.where(
+        strange.acronym == "root", "root", "x" + strange.acronym.astype(str)
+    )
+    with pytest.raises(TableError, match="--atlas"):
+        shift_of(folder, strange)
+
+
+def test_volumes_can_come_from_the_atlas(files):
+    folder, table = files
+    with_volumes, _ = shift_of(folder, table, "a", atlas="phantom_mouse_200um")
+    without, result = shift_of(
+        folder, table.drop(columns="volume_mm3"), "b", atlas="phantom_mouse_200um"
+    )
+    np.testing.assert_allclose(without, with_volumes, atol=0.2)  # brains differ in size
+    assert any("volume" in line for line in result.warnings)
+
+
+def test_an_analysis_does_not_overwrite_a_study_or_other_files(files):
+    folder, table = files
+    (folder / "study").mkdir()
+    (folder / "study" / "ledger.sqlite").write_bytes(b"")
+    (folder / "study" / "analysis.json").write_text("{}")
+    (folder / "other").mkdir()
+    (folder / "other" / "thesis.txt").write_text("precious")
+    for name in ("study", "other"):
+        with pytest.raises(InputError, match="something else"):
+            shift_of(folder, table, name)
+
+
+def test_an_analysis_may_be_repeated_in_its_folder(files):
+    folder, table = files
+    once, _ = shift_of(folder, table)
+    again, _ = shift_of(folder, table)
+    np.testing.assert_array_equal(once, again)
+
+
+def test_a_table_without_hierarchy_needs_no_atlas(files):
+    """Regions of another species: nothing nests, nothing is known."""
+    folder, table = files
+    leaves = pd.unique(table.region_id)[-40:]
+    flat = table[table.region_id.isin(leaves)].drop(columns="region_id")
+    flat["acronym"] = "rat" + flat.acronym.astype(str)
+    _, result = shift_of(folder, flat, counts="own")
+    assert result.effects.testable.any()
+
+
+def test_the_report_lists_the_animals_of_the_analysis(files):
+    folder, table = files
+    shift_of(folder, table)
+    page = (folder / "out" / "report.html").read_text(encoding="utf-8")
+    assert "veh_10d_01" in page
+    assert isinstance(pd.read_csv(folder / "out" / "animals.csv"), pd.DataFrame)
