@@ -74,3 +74,28 @@ def test_all_wrong_rotations_of_the_real_brain_are_refuted_and_only_those(ccf, b
         assert check.refuted == (code != "psl"), check.reason
         if code != "psl":
             assert check.rival == PSL
+
+
+SHORT = RegistrationSettings(iterations=(30, 30, 5))
+
+
+@pytest.mark.parametrize(("extent", "part"), [("left", slice(0, 136)), ("right", slice(136, None))])
+def test_half_a_brain_cut_at_the_midline_fits(ccf, brain, extent, part):
+    half = np.ascontiguousarray(brain.load()[:, :, part])
+    grid = VoxelGrid(shape=half.shape, spacing_um=brain.grid.spacing_um)
+    result = align(
+        Volume(data=half, grid=grid), ccf, orientation=PSL, extent=extent, settings=SHORT
+    )
+    assert 0.8 < abs(result.transform.affine.determinant) < 1.4
+    assert result.quality.lncc > 0.6
+    assert result.quality.least_jacobian > 0.1
+    assert result.quality.verdict == "pass"
+
+
+def test_half_a_brain_flipped_front_to_back_fails(ccf, brain):
+    half = np.ascontiguousarray(brain.load()[::-1, :, 136:])
+    grid = VoxelGrid(shape=half.shape, spacing_um=brain.grid.spacing_um)
+    result = align(
+        Volume(data=half, grid=grid), ccf, orientation=PSL, extent="right", settings=SHORT
+    )
+    assert result.quality.verdict == "fail"

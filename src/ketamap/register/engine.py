@@ -26,6 +26,13 @@ from ketamap.register.quiet import captured_output
 SEED = 1234
 """Seed of greedy's sampling jitter and noise: the same input gives the same transform."""
 
+AFFINE_FREEDOMS = (12, 7, 6)
+"""Degrees of freedom tried in turn: affine, similarity, rigid."""
+
+MAX_VOLUME_CHANGE = 2.5
+"""An affine fit that makes a brain more than so many times larger or smaller ran away:
+adult mouse brains differ by a third, shrinkage by clearing by up to a half."""
+
 AFFINE_ITERATIONS = (100, 60, 0)
 """Affine iterations at 4x, 2x and 1x of the image's voxels.
 
@@ -171,19 +178,24 @@ def _run_affine(greedy: _Greedy, fixed: Picture, moving: Picture, schedule: Sche
     """Leave fixed, moving and affine in the session; the moving image is shifted there.
 
     Greedy takes a starting matrix from files only, so the start is given by moving the
-    image's origin, and taken off again.
+    image's origin, and taken off again.  With 12 degrees of freedom the fit of a half or
+    cropped brain can run away; one that changes the volume beyond reason is done again
+    with fewer.
     """
     shift_um = centre_shift_um(fixed, moving)
     z, y, x = (float(v) for v in np.asarray(moving.grid.origin_um) - shift_um)
     centred = Picture(image=moving.image, grid=replace(moving.grid, origin_um=(z, y, x)))
-    greedy.run(
-        f"-d 3 -a -dof 12 -i fixed moving -ia-identity -n {_levels(schedule.affine)} -m NMI "
-        f"-seed {SEED} -threads {schedule.threads} -o affine",
-        fixed=_to_itk(fixed),
-        moving=_to_itk(centred),
-        affine=None,
-    )
-    fitted = _from_greedy(np.array(greedy.session["affine"], dtype=np.float64))
+    for freedom in AFFINE_FREEDOMS:
+        greedy.run(
+            f"-d 3 -a -dof {freedom} -i fixed moving -ia-identity -n {_levels(schedule.affine)} "
+            f"-m NMI -seed {SEED} -threads {schedule.threads} -o affine",
+            fixed=_to_itk(fixed),
+            moving=_to_itk(centred),
+            affine=None,
+        )
+        fitted = _from_greedy(np.array(greedy.session["affine"], dtype=np.float64))
+        if 1 / MAX_VOLUME_CHANGE <= abs(fitted.determinant) <= MAX_VOLUME_CHANGE:
+            break
     shift = np.eye(4)
     shift[:3, 3] = shift_um
     return AffineMap(shift).after(fitted)

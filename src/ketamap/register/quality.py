@@ -111,6 +111,7 @@ def assess(
     reference: Reference,
     *,
     suspicions: tuple[str, ...] = (),
+    doubts: tuple[str, ...] = (),
 ) -> RegistrationQuality:
     """Measure a registration and judge it.
 
@@ -124,6 +125,8 @@ def assess(
         The atlas at `QUALITY_RESOLUTION_UM`.
     suspicions
         Findings from elsewhere (a better orientation) that alone mean ``fail``.
+    doubts
+        Findings that mean ``fail`` unless the fit is good.
     """
     carried = transform.image_to_atlas(image.astype(np.float32), grid, reference.grid)
     brain_um = reference.grid.to_um(np.argwhere(reference.mask))
@@ -133,7 +136,7 @@ def assess(
         "least_jacobian": _least_jacobian(transform, brain_um),
         "inverse_error_p95_um": _inverse_error_p95_um(transform, brain_um),
     }
-    verdict, reasons = judge(**figures, suspicions=suspicions)
+    verdict, reasons = judge(**figures, suspicions=suspicions, doubts=doubts)
     return RegistrationQuality(**figures, verdict=verdict, reasons=reasons)
 
 
@@ -144,9 +147,14 @@ def judge(
     least_jacobian: float,
     inverse_error_p95_um: float,
     suspicions: tuple[str, ...] = (),
+    doubts: tuple[str, ...] = (),
 ) -> tuple[Verdict, tuple[str, ...]]:
-    """Turn figures into a verdict and the reasons for it."""
-    fails = list(suspicions)
+    """Turn figures into a verdict and the reasons for it.
+
+    ``suspicions`` always fail a brain; ``doubts`` only where the fit itself is not good
+    enough to answer them (`LOOK_LNCC`: no wrong orientation came above .32).
+    """
+    fails = [*suspicions, *(doubts if not lncc >= LOOK_LNCC else ())]
     looks = []
     if lncc < FAIL_LNCC:
         fails.append(
