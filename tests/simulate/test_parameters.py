@@ -77,6 +77,15 @@ def test_the_mouse_has_the_half_life_it_was_calibrated_on():
     assert half_life_min(parameters_for("mouse")) == pytest.approx(13.0, rel=1e-4)
 
 
+def test_the_rat_clears_hydroxynorketamine_as_it_was_measured():
+    rat = parameters_for("rat")
+    assert rat["CL_hnk"] / 0.3 == pytest.approx(0.704, rel=1e-4)  # A094, L/h/kg
+    volume = rat["V_hnk1"] + rat["V_hnk2"]
+    assert volume / 0.3 == pytest.approx(7.35, rel=1e-4)
+    half_life_h = np.log(2.0) * volume / rat["CL_hnk"]
+    assert half_life_h == pytest.approx(8.0, abs=4.0)
+
+
 def test_the_rat_is_a_human_scaled_by_weight():
     ratio = half_life_min(parameters_for("rat")) / half_life_min(parameters_for("human"))
     assert ratio == pytest.approx((0.3 / 70.0) ** 0.25, rel=1e-4)
