@@ -13,6 +13,7 @@ from ketamap.core.atlas import Structures
 from ketamap.core.errors import TableError
 from ketamap.core.settings import Design
 from ketamap.stats.design import DesignMatrix, build_design
+from ketamap.stats.dose import DoseStudy, analyse_doses
 from ketamap.stats.effects import animal_frame, effects_frame, values_frame
 from ketamap.stats.factors import animal_factors, factor_regions, log_density
 from ketamap.stats.guards import (
@@ -63,6 +64,22 @@ class Analysis:
 
     prior_df: float
     """Degrees of freedom that the common trend of variances is worth."""
+
+    any_dose: pd.DataFrame | None = None
+    """Designs with doses: whether a region answers to any dose on any day, one p per region
+    and estimand (`ketamap.stats.dose.any_dose_frame`)."""
+
+    interaction: pd.DataFrame | None = None
+    """Designs with durations: how the effect of dose grows with duration; columns of
+    `ketamap.core.tables.EFFECTS`."""
+
+    onset: pd.DataFrame | None = None
+    """Designs with durations: the first day on which each dose has an effect
+    (`ketamap.stats.onset.onset_frame`)."""
+
+    dose_response: pd.DataFrame | None = None
+    """Designs with several doses: curves of regions with a dose effect
+    (`ketamap.stats.response.response_frame`)."""
 
 
 def analyse(
@@ -123,8 +140,17 @@ def analyse(
     density = log_density(regions.counts, regions.extents)
     factor = animal_factors(density, factor_regions(regions.counts, usable))
     fitted = np.where(usable, density, np.nan)
-    fit = fit_two_components(
-        fitted, factor, matrix.matrix, matrix.contrast_matrix, groups=matrix.groups
+
+    def fit_contrasts(contrasts: NDArray[np.float64]) -> TwoComponentFit:
+        return fit_two_components(fitted, factor, matrix.matrix, contrasts, groups=matrix.groups)
+
+    fit = fit_contrasts(matrix.contrast_matrix)
+    doses = analyse_doses(
+        DoseStudy(
+            regions=regions, design=matrix, reasons=reasons, root_id=root, alpha=design.alpha
+        ),
+        fit,
+        fit_contrasts,
     )
     return Analysis(
         effects=effects_frame(regions, matrix, fit, _reasons(regions, matrix, fit, reasons), root),
@@ -135,12 +161,17 @@ def analyse(
             *regions.warnings,
             *matrix.warnings,
             *_guards(regions, matrix, fit, factor, _batches(animals, design)),
+            *doses.warnings,
         ),
         partition=regions.partition,
         contrasts=tuple(c.name for c in matrix.contrasts),
         n_per_group=matrix.n_per_group,
         formula=matrix.formula,
         prior_df=fit.moderated.prior_df,
+        any_dose=doses.any_dose,
+        interaction=doses.interaction,
+        onset=doses.onset,
+        dose_response=doses.dose_response,
     )
 
 

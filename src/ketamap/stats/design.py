@@ -39,6 +39,12 @@ class Contrast:
     vector: NDArray[np.float64]
     """Weights of the coefficients, shape ``(coefficient,)``."""
 
+    dose: float | None = None
+    """Dose of the treated group, where the design has doses."""
+
+    day: float | None = None
+    """Days of treatment of both groups, where the design has durations."""
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class DesignMatrix:
@@ -85,6 +91,8 @@ class _Comparison:
     control: str
     treated_values: dict[str, Any]
     control_values: dict[str, Any]
+    dose: float | None = None
+    day: float | None = None
 
 
 def build_design(animals: pd.DataFrame, design: Design) -> DesignMatrix:
@@ -282,6 +290,8 @@ def _dose_comparison(
         control=control,
         treated_values=treated_values,
         control_values=control_values,
+        dose=cell[0],
+        day=cell[1],
     )
 
 
@@ -373,6 +383,8 @@ def _contrast(comparison: _Comparison, frame: pd.DataFrame, spec: ModelSpec) -> 
         treated=comparison.treated,
         control=comparison.control,
         vector=sides[0] - sides[1],
+        dose=comparison.dose,
+        day=comparison.day,
     )
 
 
