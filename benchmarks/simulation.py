@@ -1,0 +1,74 @@
+"""Simulation: time and memory of a cohort, of one subject and of the scorecard.
+
+Run ``python benchmarks/simulation.py``; ``--animals`` and ``--workers`` set the cohort.
+Goal: 1,000 animals x 14 days, hourly, in 60 s on two cores and 2 GB.
+"""
+
+import argparse
+import resource
+import time
+
+import numpy as np
+
+from ketamap.core.dosing import Dose, DosingPlan, Subject, repeat
+from ketamap.simulate.engine import shared_engine
+from ketamap.simulate.population import simulate_cohort
+from ketamap.simulate.scorecard import run_scorecard
+
+COLUMNS = (
+    "plasma_ketamine_ng_per_ml", "occupancy_receptor", "glutamate", "gaba", "da_pfc", "da_acb",
+    "da_cp", "bdnf", "mtor", "spine_density", "mood_effect", "th_response",
+)  # fmt: skip
+
+
+def mouse_plan():
+    dose = Dose(time_h=0.0, amount=30.0, unit="mg/kg", route="ip")
+    return DosingPlan(
+        name="30 mg/kg x 10 d",
+        subject=Subject(species="mouse"),
+        doses=repeat(dose, 24.0, 9),
+        end_h=336.0,
+    )
+
+
+def cpu_s():
+    parts = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(part.ru_utime + part.ru_stime for part in parts)
+
+
+def peak_gb():
+    """Peak of this process plus the largest child's, GB."""
+    parts = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return [part.ru_maxrss / 1e6 for part in parts]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--animals", type=int, default=1000)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--draws", type=int, default=20)
+    args = parser.parse_args()
+    hours = np.arange(337.0)
+    engine = shared_engine(COLUMNS, 1e-6)
+    start = time.process_time()
+    for _ in range(10):
+        engine.simulate(mouse_plan(), times_h=hours)
+    print(f"one mouse, 14 days hourly: {100 * (time.process_time() - start):.1f} ms CPU")
+    wall, cpu = time.perf_counter(), cpu_s()
+    simulate_cohort(
+        mouse_plan(), args.animals, columns=COLUMNS, times_h=hours, workers=args.workers
+    )
+    own, child = peak_gb()
+    print(
+        f"{args.animals} mice x 14 days hourly, {args.workers} workers: "
+        f"{time.perf_counter() - wall:.1f} s wall, {cpu_s() - cpu:.1f} s CPU, peak memory "
+        f"{own:.2f} GB + {args.workers} x {child:.2f} GB"
+    )
+    start = time.process_time()
+    run_scorecard(args.draws)
+    each = (time.process_time() - start) / (args.draws + 1)
+    print(f"scorecard: {each:.2f} s CPU per draw, {300 * each / 60:.1f} CPU-minutes for 300 draws")
+
+
+if __name__ == "__main__":
+    main()
