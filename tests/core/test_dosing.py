@@ -39,7 +39,7 @@ def test_the_same_amount_in_any_unit_is_the_same_number_of_molecules(amount, wei
 def test_the_enantiomers_add_up_to_the_dose(amount, form):
     given_dose = dose(amount=amount, form=form)
     s, r = given_dose.split_umol(0.025)
-    assert s + r == given_dose.amount_umol(0.025)
+    assert math.isclose(s + r, given_dose.amount_umol(0.025), abs_tol=1e-300)
     assert {"racemate": s == r, "S": r == 0.0, "R": s == 0.0}[form]
 
 
@@ -123,6 +123,12 @@ def test_all_faults_of_a_plan_come_at_once():
         plan(doses=(late, long), blocks=(block,))
     for words in ("dose 1 at 30 h", "dose 2 runs to 30 h", "block lhb_lesion starts at 25 h"):
         assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("time_h", [24.0, 24.0 - 1e-12])
+def test_a_dose_at_the_end_itself_is_refused(time_h):
+    with pytest.raises(InputError, match="lies after the end"):
+        plan(doses=(dose(time_h=time_h),))
 
 
 def test_overlapping_infusions_and_an_untreated_subject_are_fine():

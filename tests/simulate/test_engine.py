@@ -132,6 +132,20 @@ def one_dose_umol():
     return dose(0.5).amount_umol(70.0)
 
 
+def test_moments_that_rounding_parts_are_one():
+    one = plan(dose(0.5, time_h=0.1 + 0.2))  # a hair after 0.3
+    got = solve(one, times_h=[0.0, 0.3, 1.0])
+    assert got["plasma_ketamine_uM"].iloc[1] == pytest.approx(one_dose_umol() / 11.6, rel=1e-9)
+    third = simulate(plan(dose(0.5, time_h=1 / 3), end_h=2 / 3))
+    assert third["plasma_ketamine_uM"].max() == pytest.approx(one_dose_umol() / 11.6, rel=1e-6)
+
+
+def test_an_infusion_shorter_than_any_step_is_a_bolus():
+    times = np.linspace(0.0, 24.0, 13)
+    instant, short = (solve(plan(dose(0.5, duration_h=h)), times_h=times) for h in (0.0, 1e-12))
+    np.testing.assert_array_equal(instant, short)
+
+
 def test_an_untreated_subject_stays_where_it_is():
     stressed = Subject(species="rat", stress="helpless")
     table = simulate(plan(subject=stressed, end_h=240.0))
@@ -272,7 +286,7 @@ def test_default_times_show_each_dose_and_stay_in_the_plan():
 
 @pytest.mark.parametrize(
     ("times", "words"),
-    [([], "at least one"), ([1.0, 1.0], "increase"), ([0.0, 25.0], "within the plan"),
+    [([], "at least one"), ([1.0, 1.0], "increase"), ([1.0, 1.0 + 1e-12], "increase"), ([0.0, 25.0], "within the plan"),
      ([float("nan")], "finite")],
 )  # fmt: skip
 def test_impossible_output_times_are_refused(times, words):

@@ -39,6 +39,10 @@ TYPICAL_WEIGHT_KG: dict[Species, float] = {"mouse": 0.025, "rat": 0.3, "human": 
 """Weight of a subject that states none: the weights the parameters belong to."""
 
 
+TIME_STEP_H = 1e-9
+"""Moments closer than this (4 microseconds) are one."""
+
+
 def _one_of(value: object, allowed: tuple[str, ...], what: str) -> None:
     if value not in allowed:
         msg = f"{what} must be one of {', '.join(allowed)}, got {value!r}."
@@ -241,12 +245,12 @@ class DosingPlan:
 
     def __post_init__(self) -> None:
         faults = []
-        if not (math.isfinite(self.end_h) and self.end_h > 0.0):
+        if not (math.isfinite(self.end_h) and self.end_h >= TIME_STEP_H):
             faults.append(f"end_h must be positive and finite, got {self.end_h:g}")
         for k, dose in enumerate(self.doses, 1):
-            if dose.time_h >= self.end_h:
+            if dose.time_h > self.end_h - TIME_STEP_H:
                 faults.append(f"dose {k} at {dose.time_h:g} h lies after the end, {self.end_h:g} h")
-            elif dose.stop_h > self.end_h:
+            elif dose.stop_h > self.end_h + TIME_STEP_H:
                 faults.append(
                     f"the infusion of dose {k} runs to {dose.stop_h:g} h, after the end, "
                     f"{self.end_h:g} h"

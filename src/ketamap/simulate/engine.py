@@ -11,9 +11,9 @@ import pandas as pd
 import roadrunner
 from numpy.typing import ArrayLike, NDArray
 
-from ketamap.core.dosing import DosingPlan
+from ketamap.core.dosing import TIME_STEP_H, DosingPlan
 from ketamap.core.errors import InputError, KetamapError
-from ketamap.simulate.events import Events, events_of, start_of
+from ketamap.simulate.events import Events, events_of, on_grid, start_of
 from ketamap.simulate.model import BLOCKS, sbml_text, state_table
 from ketamap.simulate.parameters import parameters_for
 
@@ -137,7 +137,9 @@ class Engine:
         events = events_of(plan, values)
         times = default_times(plan) if times_h is None else _checked_times(times_h, plan)
         self._prepare(plan, values, parameters or {})
-        return self._run(plan, events, times)
+        table = self._run(plan, events, on_grid(times))
+        table[TIME] = times
+        return table
 
     def _set_solver(self, relative_tolerance: float) -> None:
         solver = self._runner.getIntegrator()
@@ -172,7 +174,7 @@ class Engine:
         rows: list[NDArray[np.float64]] = []
         for start, stop in pairwise(cuts):
             self._apply(events, start)
-            last = stop == plan.end_h
+            last = stop == cuts[-1]
             inside = times[(times >= start) & ((times < stop) | (last & (times == stop)))]
             solved = self._segment(plan, start, stop, inside)
             rows.append(solved[np.isin(solved[:, 0], inside)])
@@ -218,8 +220,8 @@ def default_times(plan: DosingPlan) -> NDArray[np.float64]:
     grid = [np.linspace(0.0, plan.end_h, 241)]
     grid += [dose.time_h + _EARLY_H for dose in plan.doses]
     grid += [dose.stop_h + _EARLY_H for dose in plan.doses if dose.duration_h > 0.0]
-    times = np.unique(np.concatenate(grid).round(9))
-    return times[times <= plan.end_h]
+    times = np.unique(on_grid(np.concatenate(grid)))
+    return times[times <= float(on_grid(plan.end_h))]
 
 
 def _checked_times(times_h: ArrayLike, plan: DosingPlan) -> NDArray[np.float64]:
@@ -227,10 +229,10 @@ def _checked_times(times_h: ArrayLike, plan: DosingPlan) -> NDArray[np.float64]:
     if times.ndim != 1 or times.size == 0 or not np.isfinite(times).all():
         msg = "times_h must be a list of finite numbers with at least one entry."
         raise InputError(msg)
-    if (np.diff(times) <= 0.0).any():
-        msg = "times_h must increase, every time once."
+    if (np.diff(on_grid(times)) <= 0.0).any():
+        msg = f"times_h must increase by at least {TIME_STEP_H:g} h."
         raise InputError(msg)
-    if times[0] < 0.0 or times[-1] > plan.end_h:
+    if times[0] < 0.0 or times[-1] > plan.end_h + TIME_STEP_H / 2.0:
         msg = (
             f"times_h must lie within the plan, 0 to {plan.end_h:g} h, got {times[0]:g} to "
             f"{times[-1]:g}."

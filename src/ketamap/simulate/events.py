@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from ketamap.core.dosing import Dose, DosingPlan, Route
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ketamap.core.dosing import TIME_STEP_H, Dose, DosingPlan, Route
 from ketamap.simulate.model import DOSING_PARAMETERS
 from ketamap.simulate.species import STRESS_LEVEL, reach_of
+
+_DECIMALS = round(-math.log10(TIME_STEP_H))
+"""Moments are kept to this many decimals of an hour."""
 
 _DEPOT: dict[Route, tuple[str, str]] = {
     "iv": ("central", "iv"),
@@ -25,6 +32,15 @@ _BLOCK_PARAMETER = {
     "lhb_lesion": "lesion_lhb",
     "nmda_antagonist": "block_nmda",
 }
+
+
+def on_grid(times_h: ArrayLike) -> NDArray[np.float64]:
+    """Round moments, so that 0.1 + 0.2 and 0.3 are one and no interval is too short to solve."""
+    return np.asarray(times_h, dtype=np.float64).round(_DECIMALS)
+
+
+def _moment(time_h: float) -> float:
+    return float(on_grid(time_h))
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +89,7 @@ class Events:
 
     def cuts_h(self, end_h: float) -> list[float]:
         """Moments at which integration stops and starts anew, 0 and the end included."""
+        end_h = _moment(end_h)
         times = {0.0, end_h}
         times.update(jump.time_h for jump in self.jumps)
         for span in (*self.rates, *self.blocks):
@@ -123,14 +140,19 @@ def events_of(plan: DosingPlan, parameters: Mapping[str, float]) -> Events:
     rates: list[Span] = []
     for dose in plan.doses:
         for portion in _portions(dose, plan.subject.kg, parameters):
-            if portion.hours > 0.0:
-                value = portion.umol / portion.hours
-                stop_h = dose.time_h + portion.hours
-                rates.append(Span(dose.time_h, stop_h, portion.rate, value))
+            start_h, stop_h = _moment(dose.time_h), _moment(dose.time_h + portion.hours)
+            if stop_h > start_h:
+                value = portion.umol / (stop_h - start_h)
+                rates.append(Span(start_h, stop_h, portion.rate, value))
             else:
-                jumps.append(Jump(dose.time_h, portion.state, portion.umol))
+                jumps.append(Jump(start_h, portion.state, portion.umol))
     blocks = tuple(
-        Span(block.start_h, block.end_h, _BLOCK_PARAMETER[block.kind], block.fraction)
+        Span(
+            _moment(block.start_h),
+            _moment(block.end_h),
+            _BLOCK_PARAMETER[block.kind],
+            block.fraction,
+        )
         for block in plan.blocks
     )
     return Events(tuple(jumps), tuple(rates), blocks)
