@@ -28,6 +28,8 @@ from ketamap.stats.guards import (
 )
 from ketamap.stats.hierarchy import CountKind
 from ketamap.stats.model import TwoComponentFit, fit_two_components
+from ketamap.stats.permutation import Permutations, permutation_frame
+from ketamap.stats.selection import selection_frame
 from ketamap.stats.structures import structures_from_table
 from ketamap.stats.tables import RegionCounts, region_counts
 from ketamap.stats.testability import group_reasons, region_reasons
@@ -81,6 +83,14 @@ class Analysis:
     """Designs with several doses: curves of regions with a dose effect
     (`ketamap.stats.response.response_frame`)."""
 
+    selection: pd.DataFrame | None = None
+    """Regions selected as they are read by division, false discoveries bounded among regions
+    and divisions (`ketamap.stats.selection.selection_frame`); None without divisions."""
+
+    permutation: pd.DataFrame | None = None
+    """Second opinion on relative effects, where it was asked for
+    (`ketamap.stats.permutation.permutation_frame`)."""
+
 
 def analyse(
     table: pd.DataFrame,
@@ -90,6 +100,7 @@ def analyse(
     structures: Structures | None = None,
     counts: CountKind | None = None,
     atlas_volumes: Mapping[int, float] | None = None,
+    permutations: int = 0,
 ) -> Analysis:
     """Estimate the brain-wide shift, and relative and absolute effects of every region.
 
@@ -107,6 +118,8 @@ def analyse(
         Whether a row of a table from elsewhere includes its descendants; None: found.
     atlas_volumes
         Own volumes of the structures, both sides, mm3, for tables without volumes.
+    permutations
+        Permutations of the second opinion on relative effects; 0: none.
 
     Returns
     -------
@@ -152,16 +165,25 @@ def analyse(
         fit,
         fit_contrasts,
     )
+    effects = effects_frame(regions, matrix, fit, _reasons(regions, matrix, fit, reasons), root)
+    batches = _batches(animals, design)
+    permuted, disagreements = None, list[str]()
+    if permutations > 0:
+        how = Permutations(count=permutations, alpha=design.alpha)
+        permuted, disagreements = permutation_frame(
+            regions, matrix, fitted - factor[:, None], fit.relative.p, batches, how
+        )
     return Analysis(
-        effects=effects_frame(regions, matrix, fit, _reasons(regions, matrix, fit, reasons), root),
+        effects=effects,
         values=values_frame(regions, density, factor),
         animal_factors=animal_frame(matrix, factor),
         warnings=(
             *left_out_warnings(_animals_of(table), matrix.animals),
             *regions.warnings,
             *matrix.warnings,
-            *_guards(regions, matrix, fit, factor, _batches(animals, design)),
+            *_guards(regions, matrix, fit, factor, batches),
             *doses.warnings,
+            *disagreements,
         ),
         partition=regions.partition,
         contrasts=tuple(c.name for c in matrix.contrasts),
@@ -172,6 +194,8 @@ def analyse(
         interaction=doses.interaction,
         onset=doses.onset,
         dose_response=doses.dose_response,
+        selection=selection_frame(effects, tree, design.alpha),
+        permutation=permuted,
     )
 
 
