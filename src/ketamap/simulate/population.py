@@ -242,15 +242,20 @@ def _bands(
         raise InputError(msg)
     times = default_times(plan) if times_h is None else np.asarray(times_h, dtype=np.float64)
     task = partial(_curves, plan, one, tuple(columns), times, lenient)
-    chunks = [range(k, min(k + _SUBJECTS_PER_TASK, n)) for k in range(0, n, _SUBJECTS_PER_TASK)]
+    chunks = tasks_of(n)
     seen = StreamingQuantiles((len(times), len(columns)))
-    for curves in _in_order(task, chunks, workers):
+    for curves in in_order(task, chunks, workers):
         for curve in curves:
             seen.add(curve)
     return _long(seen, times, columns)
 
 
-def _in_order(
+def tasks_of(n: int) -> list[range]:
+    """Cut ``n`` subjects or draws into tasks, the same for every number of workers."""
+    return [range(k, min(k + _SUBJECTS_PER_TASK, n)) for k in range(0, n, _SUBJECTS_PER_TASK)]
+
+
+def in_order(
     task: Callable[[range], list[FloatArray]], chunks: list[range], workers: int
 ) -> Iterator[list[FloatArray]]:
     """Yield the results of chunks in their order, with few waiting in memory."""
