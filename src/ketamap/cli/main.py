@@ -13,6 +13,7 @@ import typer
 from ketamap import __version__
 from ketamap.cli.console import ConsoleReporter
 from ketamap.cli.parsing import parse_bytes, parse_iterations, parse_voxel_um
+from ketamap.cli.simulate import app as simulate_app
 from ketamap.core.errors import KetamapError
 
 INTERRUPTED = 130
@@ -25,6 +26,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Map what a drug does to a whole brain, region by region, by dose and by duration.",
 )
+
+app.add_typer(simulate_app, name="simulate")
 
 Image = Annotated[Path, typer.Argument(help="TIFF stack, folder of TIFF planes, or OME-Zarr.")]
 VoxelUm = Annotated[

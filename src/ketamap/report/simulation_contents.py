@@ -162,6 +162,8 @@ class SimulationReport:
     settings: Mapping[str, object] = field(default_factory=dict)
     """Setting to value."""
 
+    _courses: dict[tuple[str, str], pd.DataFrame] = field(init=False, repr=False)
+
     def __post_init__(self) -> None:
         need_columns(self.courses, COURSE_COLUMNS, "courses")
         need_columns(self.labels, LABEL_COLUMNS, "labels")
@@ -175,12 +177,24 @@ class SimulationReport:
                 need_columns(frame, columns, what)
         for frame in (self.labels, self.heat, self.pathways):
             _need_known_labels(frame)
+        ordered = self.courses.sort_values("time_h", kind="stable")
+        parts = ordered.groupby(["quantity", "member"], sort=False)
+        found = {(str(q), str(m)): rows for (q, m), rows in parts}
+        object.__setattr__(self, "_courses", found)
         self._need_panels()
+
+    def course(self, quantity: str, member: str) -> pd.DataFrame:
+        """Return the rows of one quantity and member in order of time; none: an empty frame."""
+        return self._courses.get((quantity, member), self.courses.iloc[:0])
+
+    def course_rows(self, quantity: str) -> pd.DataFrame:
+        """Return the rows of a quantity, of all members that the page draws."""
+        names = (self.reference, self.nominal, *self.members)
+        return pd.concat([self.course(quantity, name) for name in names])
 
     def _need_panels(self) -> None:
         wanted = {p.quantity for layer in self.layers for p in layer.panels}
-        reference = self.courses["member"] == self.reference
-        missing = sorted(wanted - set(self.courses.loc[reference, "quantity"]))
+        missing = sorted(q for q in wanted if (q, self.reference) not in self._courses)
         if missing:
             msg = (
                 f"The courses of member {self.reference!r} lack {', '.join(missing)}, which "

@@ -74,8 +74,8 @@ def panel_figure(
     Figure
         Data and layout; ``meta`` holds times, medians and intervals for the page's read-off.
     """
-    rows = report.courses[report.courses["quantity"] == panel.quantity]
-    ours = rows[rows["member"] == report.reference].sort_values("time_h")
+    rows = report.course_rows(panel.quantity)
+    ours = report.course(panel.quantity, report.reference)
     label = label_of(report, panel.quantity)
     low, high = y_range or _range_of(rows, panel)
     colour = LABEL_COLOURS[label]
@@ -98,7 +98,7 @@ def label_of(report: SimulationReport, quantity: str) -> str:
 
 def differing_members(report: SimulationReport, quantity: str) -> list[str]:
     """Names of the members that leave the nominal course, in the order of the report."""
-    low, high = _span(report.courses[report.courses["quantity"] == quantity], CORE)
+    low, high = _span(report.course_rows(quantity), CORE)
     return [m for m, _ in _apart(report, quantity, high - low)]
 
 
@@ -185,7 +185,7 @@ def _median(ours: pd.DataFrame, colour: str, label: str) -> Figure:
 def _members(report: SimulationReport, quantity: str, height: float) -> list[Figure]:
     """Draw the members that differ, numbered where they differ most, over the nominal course."""
     apart = _apart(report, quantity, height)
-    base = _member(report, quantity, report.nominal)
+    base = report.course(quantity, report.nominal)
     if not apart:
         return []
     found = [] if base.empty else [_thin(base, report.nominal, SOFT_INK, "", at=0)]
@@ -193,7 +193,7 @@ def _members(report: SimulationReport, quantity: str, height: float) -> list[Fig
     for name, gap in apart:
         place = places.index(name)
         colour = MEMBER_COLOURS[place % len(MEMBER_COLOURS)]
-        mine = _member(report, quantity, name)
+        mine = report.course(quantity, name)
         found.append(_thin(mine, name, colour, str(place + 1), at=int(np.argmax(gap))))
     return found
 
@@ -219,22 +219,16 @@ def _apart(
     report: SimulationReport, quantity: str, height: float
 ) -> list[tuple[str, NDArray[np.float64]]]:
     """Find the members that leave the nominal course, with their distance over time."""
-    base = _member(report, quantity, report.nominal)
+    base = report.course(quantity, report.nominal)
     if base.empty:
-        base = _member(report, quantity, report.reference)
+        base = report.course(quantity, report.reference)
     level = base["median"].to_numpy(dtype=np.float64)
     found = []
     for name in report.members:
-        mine = _member(report, quantity, name)["median"].to_numpy(dtype=np.float64)
+        mine = report.course(quantity, name)["median"].to_numpy(dtype=np.float64)
         if mine.size == level.size and np.max(np.abs(mine - level)) > SAME_COURSE * height:
             found.append((name, np.abs(mine - level)))
     return found
-
-
-def _member(report: SimulationReport, quantity: str, name: str) -> pd.DataFrame:
-    rows = report.courses
-    mine = rows[(rows["quantity"] == quantity) & (rows["member"] == name)]
-    return mine.sort_values("time_h")
 
 
 def _dose_marks(report: SimulationReport) -> list[dict[str, Any]]:
@@ -310,9 +304,7 @@ def _range_of(rows: pd.DataFrame, panel: Panel) -> tuple[float, float]:
 
 
 def _common_range(report: SimulationReport, layer: Layer) -> tuple[float, float]:
-    ends = [
-        _range_of(report.courses[report.courses["quantity"] == p.quantity], p) for p in layer.panels
-    ]
+    ends = [_range_of(report.course_rows(p.quantity), p) for p in layer.panels]
     return min(low for low, _ in ends), max(high for _, high in ends)
 
 

@@ -1,0 +1,122 @@
+"""`ketamap simulate`: a regimen file, or one of the verbs study, scorecard and sbml."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from ketamap.cli.console import ConsoleReporter
+
+DEFAULT_VERB = "regimen"
+"""Verb that a first argument which is no verb belongs to."""
+
+RESEARCH_LINE = "For research, not for dosing."
+
+
+class RegimenFirst(TyperGroup):
+    """A group whose first argument may be a regimen file instead of a verb."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put the default verb before anything that is neither a verb nor a call for help."""
+        if args and args[0] not in self.commands and args[0] not in ("-h", "--help"):
+            args = [DEFAULT_VERB, *args]
+        return super().parse_args(ctx, args)
+
+
+app = typer.Typer(
+    cls=RegimenFirst,
+    no_args_is_help=True,
+    help=(
+        "Simulate a regimen: from the dose to blood, receptors, circuits, synapses, dopamine "
+        "and mood.  `ketamap simulate REGIMEN.yaml --out DIR`, or a verb below.  "
+        f"{RESEARCH_LINE}"
+    ),
+)
+
+Out = Annotated[Path, typer.Option("--out", help="Folder to write.")]
+Workers = Annotated[int | None, typer.Option(help="Processes; default: one per core.")]
+
+
+@app.command()
+def regimen(
+    file: Annotated[Path, typer.Argument(metavar="REGIMEN.yaml", help="Who gets what and when.")],
+    out: Out,
+    draws: Annotated[
+        int, typer.Option(help="Draws of the parameters from their priors; 0: nominal only.")
+    ] = 200,
+    seed: Annotated[int, typer.Option(help="Another seed, other draws.")] = 1,
+    workers: Workers = None,
+) -> None:
+    """Simulate one regimen; a first picture comes within seconds.  The default verb."""
+    from ketamap.workflow.simulate import simulate
+
+    done = simulate(
+        file, out=out, draws=draws, seed=seed, workers=workers, reporter=ConsoleReporter()
+    )
+    for failure in done.failures[:3]:
+        typer.echo(f"left out: {failure}")
+    typer.echo(f"{done.n_draws} draws. {RESEARCH_LINE}")
+    typer.echo(f"Courses: {done.courses.resolve()}")
+    typer.echo(f"Report: {done.report.resolve()}")
+
+
+@app.command()
+def study(
+    out: Out,
+    file: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[STUDY.yaml]", help="Doses, days, mice per group; default: the seed study."
+        ),
+    ] = None,
+    n: Annotated[int | None, typer.Option("--n", help="Mice per group; default: 6.")] = None,
+    seed: Annotated[int, typer.Option(help="Another seed, other mice.")] = 1,
+    effects: Annotated[
+        bool, typer.Option("--effects/--no-effects", help="Whether to plant any change.")
+    ] = True,
+) -> None:
+    """Simulate the animals of a study, and analyse them as if they had been imaged."""
+    from ketamap.workflow.simulation_study import simulate_study
+
+    done = simulate_study(
+        file, out=out, n=n, seed=seed, effects=effects, reporter=ConsoleReporter()
+    )
+    typer.echo(
+        f"{done.n_animals} simulated mice; directions were put in (encoded), not found. Of "
+        f"{done.planted} planted changes {done.right_sign} are called with their direction; "
+        f"{done.called} calls in all."
+    )
+    typer.echo(f"Report: {done.report.resolve()}")
+
+
+@app.command()
+def scorecard(
+    out: Out = Path("ketamap-scorecard"),
+    draws: Annotated[int, typer.Option(help="Draws; 0: nominal values only.")] = 300,
+    seed: Annotated[int, typer.Option(help="Another seed, other draws.")] = 2023,
+    workers: Workers = None,
+) -> None:
+    """Score the model against what was published: in or out, and how often over draws."""
+    from ketamap.workflow.simulate import scorecard as score
+    from ketamap.workflow.simulation_scorecard import scorecard_lines
+
+    scores = score(out=out, draws=draws, seed=seed, workers=workers, reporter=ConsoleReporter())
+    for line in scorecard_lines(scores):
+        typer.echo(line)
+    typer.echo(f"Scorecard: {out.resolve()}")
+
+
+@app.command()
+def sbml(
+    out: Annotated[Path, typer.Option("--out", help="SBML file to write.")],
+    regimen_file: Annotated[
+        Path | None, typer.Option("--regimen", help="Put this regimen's doses inside.")
+    ] = None,
+) -> None:
+    """Write the model as SBML, for COPASI, roadrunner and others."""
+    from ketamap.workflow.simulate import export_sbml
+
+    typer.echo(f"SBML: {export_sbml(out, regimen=regimen_file).resolve()}")

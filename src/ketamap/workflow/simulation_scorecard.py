@@ -1,0 +1,63 @@
+"""The scorecard as files: a table, a text, and the frame that a page shows."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Mapping
+from math import isfinite
+from typing import Any
+
+import pandas as pd
+
+VERDICTS = {True: "IN", False: "OUT"}
+"""Verdict of a row with nominal parameters."""
+
+PASS_PERCENT = 70.0
+"""Share of draws from which on a row counts as passed."""
+
+
+def scorecard_frame(scores: pd.DataFrame) -> pd.DataFrame:
+    """Return the scorecard as a page shows it.
+
+    Parameters
+    ----------
+    scores
+        What `ketamap.simulate.scorecard.run_scorecard` returns.
+    """
+    shown = pd.DataFrame(
+        {
+            "row": scores["id"],
+            "what": scores["title"],
+            "predicted": scores["predicted"],
+            "observed": scores["observed"],
+            "rule": [_rule(row) for row in scores.to_dict("records")],
+            "verdict": scores["nominal_in"].map(VERDICTS),
+            "passes, % of draws": scores["pass_percent"],
+            "used for": scores["kind"],
+            "sources": scores["source_rows"],
+        }
+    )
+    if scores["pass_percent"].isna().all():
+        shown = shown.drop(columns="passes, % of draws")
+    return shown
+
+
+def _rule(row: Mapping[Hashable, Any]) -> str:
+    low, high = float(row["low"]), float(row["high"])
+    if not (isfinite(low) and isfinite(high)):
+        return str(row["rule"])
+    interval = f"{low:g} to {high:g}"
+    return f"{interval} ({row['rule']})" if row["rule"] else interval
+
+
+def scorecard_lines(scores: pd.DataFrame) -> Iterator[str]:
+    """Show one line per row, and the count at the end."""
+    drawn = not scores["pass_percent"].isna().all()
+    for row in scores.to_dict("records"):
+        share = f"{row['pass_percent']:5.0f} %" if drawn else ""
+        verdict = VERDICTS[bool(row["nominal_in"])]
+        yield f"{row['id']:<8}{verdict:<5}{share}  {row['title']}: {row['predicted']} ({row['kind']})"
+    counted = scores[scores["counts"]]
+    yield f"{int(counted['nominal_in'].sum())} of {len(counted)} held-out rows are in nominally"
+    if drawn:
+        passed = int((counted["pass_percent"] >= PASS_PERCENT).sum())
+        yield f"{passed} of them in at least {PASS_PERCENT:g} % of the draws"
