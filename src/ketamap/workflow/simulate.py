@@ -60,7 +60,7 @@ MAP_DRAWS = 50
 
 SCORECARD_TEXT = (
     "Verdicts are those of the nominal parameters, which is weak evidence; "
-    "`ketamap simulate scorecard` counts how many draws pass."
+    "ketamap simulate scorecard counts how many draws pass."
 )
 """How the page's scorecard was made."""
 

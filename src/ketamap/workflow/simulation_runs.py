@@ -31,6 +31,9 @@ QUANTILES = (0.5, 0.025, 0.25, 0.75, 0.975)
 QUANTILE_COLUMNS = ("median", "q025", "q25", "q75", "q975")
 """Columns of a summary."""
 
+FINE_H = np.array([2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 12.0, 15.0, 18.0, 21.0, 24.0, 36.0, 48.0])
+"""Further output after the first and the last dose, hours."""
+
 BATCH = 5
 """Draws a worker solves before it reports."""
 
@@ -106,8 +109,11 @@ def nominal(
 
 
 def output_times(plan: DosingPlan) -> NDArray[np.float64]:
-    """Return the engine's own output times of a plan."""
-    return default_times(plan)
+    """Return the engine's own output times, finer on the first and the last day of dosing."""
+    starts = [dose.time_h for dose in plan.doses] or [0.0]
+    fine = np.concatenate([one + FINE_H for one in (min(starts), max(starts))])
+    times = np.union1d(default_times(plan), fine.round(9))
+    return times[times <= plan.end_h]
 
 
 @contextmanager

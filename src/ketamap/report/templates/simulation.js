@@ -126,7 +126,7 @@
 
   const PAGE_PX = 855; // A4 within its margins at the zoom of the print style
   const onPaper = (printing) => {
-    for (const box of boxes) Plotly.relayout(box, printing ? { width: PAGE_PX / 3 - 14, autosize: false } : { width: null, autosize: true });
+    for (const box of boxes) Plotly.relayout(box, printing ? { width: PAGE_PX / 4 - 12, autosize: false } : { width: null, autosize: true });
     for (const details of document.querySelectorAll("details")) if (printing) details.open = true;
   };
   window.addEventListener("beforeprint", () => onPaper(true));
