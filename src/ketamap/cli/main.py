@@ -13,6 +13,7 @@ import typer
 from ketamap import __version__
 from ketamap.cli.console import ConsoleReporter
 from ketamap.cli.parsing import parse_bytes, parse_iterations, parse_voxel_um
+from ketamap.cli.power import power as estimate_power
 from ketamap.cli.simulate import app as simulate_app
 from ketamap.core.errors import KetamapError
 
@@ -348,6 +349,9 @@ def analyse(
     for line in effect_lines(result, read_design(design).alpha):
         typer.echo(line)
     typer.echo(f"Report: {(out / 'report.html').resolve()}")
+
+
+app.command(name="power")(estimate_power)
 
 
 @app.command()
