@@ -7,13 +7,15 @@ Goal: 1,000 animals x 14 days, hourly, in 60 s on two cores and 2 GB.
 import argparse
 import resource
 import time
+from pathlib import Path
 
 import numpy as np
 
 from ketamap.core.dosing import Dose, DosingPlan, Subject, repeat
 from ketamap.simulate.engine import shared_engine
 from ketamap.simulate.population import simulate_cohort
-from ketamap.simulate.scorecard import run_scorecard
+from ketamap.simulate.scorecard import DEFAULT_DRAWS, DEFAULT_SEED, run_scorecard
+from ketamap.simulate.scorecard_text import scorecard_markdown, scorecard_summary
 
 COLUMNS = (
     "plasma_ketamine_ng_per_ml", "occupancy_receptor", "glutamate", "gaba", "da_pfc", "da_acb",
@@ -47,7 +49,16 @@ def main():
     parser.add_argument("--animals", type=int, default=1000)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--draws", type=int, default=20)
+    parser.add_argument(
+        "--write-scorecard", type=Path, help="run the whole scorecard, write it here and stop"
+    )
     args = parser.parse_args()
+    if args.write_scorecard:
+        frame = run_scorecard(DEFAULT_DRAWS, seed=DEFAULT_SEED, workers=args.workers)
+        text = scorecard_markdown(frame, n_draws=DEFAULT_DRAWS, seed=DEFAULT_SEED)
+        args.write_scorecard.write_text(text, encoding="utf-8")
+        print(scorecard_summary(frame))
+        return
     hours = np.arange(337.0)
     engine = shared_engine(COLUMNS, 1e-6)
     start = time.process_time()

@@ -77,23 +77,31 @@ def _rise(experiment: str, column: str) -> Measure:
     return lambda r: r.peak(experiment, column) - 1.0
 
 
+def _ratio(above: float, below: float) -> float:
+    """Divide; NaN, which is in no interval, where there is no effect to compare with."""
+    return above / below if below > _NO_EFFECT else float("nan")
+
+
+_NO_EFFECT = 1e-9
+
+
 def _striatum_over_accumbens(r: Results) -> float:
-    return _rise("rat_10", "cp_relative")(r) / _rise("rat_10", "acb_relative")(r)
+    return _ratio(_rise("rat_10", "cp_relative")(r), _rise("rat_10", "acb_relative")(r))
 
 
 def _spines_left(r: Results) -> float:
     gain = r.series("spines", "spines_relative") - 1.0
-    return float(gain[-1] / gain.max()) if gain.max() > 1e-6 else 0.0
+    return _ratio(float(gain[-1]), float(gain.max()))
 
 
 def _rescued(r: Results) -> float:
     lost = r.at("r_ketamine", "elimination_factor", 3.0) - 1.0
-    return (r.at("r_ketamine", "spines_relative", 3.0) - 1.0) / lost
+    return _ratio(r.at("r_ketamine", "spines_relative", 3.0) - 1.0, lost)
 
 
 def _pressure_left(r: Results) -> float:
     late = r.at("infusion", "systolic_change_mmhg", 130.0 / 60.0)
-    return late / r.peak("infusion", "systolic_change_mmhg")
+    return _ratio(late, r.peak("infusion", "systolic_change_mmhg"))
 
 
 def _odds_ratio(r: Results) -> float:
@@ -113,7 +121,7 @@ def _remission(time_h: float) -> Measure:
 
 def _early_over_late_nasal(r: Results) -> float:
     mood = np.mean([r.at("spray_56", "mood_effect", h) for h in (2.0, 3.0, 4.0)])
-    return float(mood / r.at("spray_56", "mood_effect", 24.0))
+    return _ratio(float(mood), r.at("spray_56", "mood_effect", 24.0))
 
 
 def nasal_day_28_difference(r: Results) -> float:
