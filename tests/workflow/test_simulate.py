@@ -14,6 +14,7 @@ from ketamap.report.simulation_contents import COURSE_COLUMNS, LABELS
 from ketamap.simulate.engine import SolveError, units
 from ketamap.workflow import simulation_runs
 from ketamap.workflow.simulate import export_sbml, scorecard, simulate
+from ketamap.workflow.simulation_clinic import clinic_courses, off_target
 from ketamap.workflow.simulation_runs import DrawsFailedError, draw_courses, other_members
 from ketamap.workflow.simulation_study import read_study_plan, simulate_study
 from ketamap.workflow.simulation_summary import label_frame, regimen_in_words
@@ -199,6 +200,27 @@ def test_the_scorecard_is_written_with_every_row(tmp_path):
     scores = scorecard(out=tmp_path / "s", draws=0, workers=1)
     written = pd.read_csv(tmp_path / "s" / "scorecard.csv")
     assert list(written["id"]) == list(scores["id"])
+    text = (tmp_path / "s" / "scorecard.md").read_text(encoding="utf-8")
+    assert all(f"{one}" in text for one in scores["id"])
+
+
+def test_response_keeps_the_routes_to_mood_apart():
+    infusion = Dose(time_h=0.0, amount=0.5, unit="mg/kg", route="iv", duration_h=0.5)
+    patient = plan(subject=Subject(species="human", stress="cms"), doses=(infusion,))
+    courses, labels = clinic_courses(
+        patient, np.array([0.0, 24.0, 72.0]), draws=2, seed=1, workers=1
+    )
+    assert set(courses["member"]) == {"reference", "habenula", "spines"}
+    day = courses[(courses["time_h"] == 24.0) & (courses["quantity"] == "response_percent")]
+    np.testing.assert_allclose(day["median"], day["median"].iloc[0], atol=3.0)
+    assert dict(labels[["quantity", "label"]].to_numpy())["remission_percent"] == "known failure"
+
+
+def test_targeted_delivery_has_an_off_target_index_and_systemic_has_none():
+    assert off_target(plan())[0].empty
+    table, text = off_target(plan(targets=("LHb",)))
+    assert "Off-target index" in text
+    assert set(table["inside"]) == {"target", "outside"}
 
 
 def test_a_study_file_is_read_and_its_faults_are_named(tmp_path):

@@ -141,6 +141,12 @@ class SimulationReport:
     pathways: pd.DataFrame = field(default_factory=pd.DataFrame)
     """The dopamine pathways, `PATHWAY_COLUMNS`; NaN where the model holds nothing."""
 
+    off_target: pd.DataFrame = field(default_factory=pd.DataFrame)
+    """Effects of targeted delivery beside those of the whole body, shown as they are."""
+
+    off_target_text: str = ""
+    """The off-target index, one sentence."""
+
     nca: pd.DataFrame = field(default_factory=pd.DataFrame)
     """Non-compartmental summary, shown as it is."""
 

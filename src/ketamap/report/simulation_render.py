@@ -75,6 +75,7 @@ def render_simulation(report: SimulationReport) -> str:
         "views": time_views(report),
         "heat": heat_map(report),
         "pathways": pathway_cards(report),
+        "off_target": _table(report.off_target),
         "nca": _table(report.nca),
         "scorecard": _table(report.scorecard),
         "verdicts": _verdicts(report.scorecard),

@@ -28,8 +28,10 @@ from ketamap.simulate.exchange import sbml_of
 from ketamap.simulate.model import sbml_text
 from ketamap.simulate.parameters import EVERY_SPECIES, parameter_table
 from ketamap.simulate.scorecard import DEFAULT_DRAWS, DEFAULT_SEED, run_scorecard
+from ketamap.simulate.scorecard_text import scorecard_markdown
 from ketamap.workflow.manifest import MANIFEST, versions
 from ketamap.workflow.progress import Quiet, Reporter
+from ketamap.workflow.simulation_clinic import clinic_courses, clinic_layer, off_target
 from ketamap.workflow.simulation_runs import (
     NOMINAL,
     REFERENCE,
@@ -57,6 +59,9 @@ from ketamap.workflow.workers import cores
 
 MAP_DRAWS = 50
 """Draws behind each dose of the heat map, at most."""
+
+CLINIC_PLACE = 5
+"""Rows of pictures before response and remission: from blood to synapses."""
 
 SCORECARD_TEXT = (
     "Verdicts are those of the nominal parameters, which is weak evidence; "
@@ -165,7 +170,12 @@ def simulate(
         with show.stage("scorecard") as progress:
             scores = run_scorecard(0)
             progress(1, 1)
-        report = _write(out, base, drawn, settings, heat, scores)
+        clinic = None
+        if plan.subject.species == "human":
+            with show.stage("response and remission") as progress:
+                clinic = clinic_courses(plan, base.times_h, draws=draws, seed=seed, workers=count)
+                progress(1, 1)
+        report = _write(out, base, drawn, settings, heat, scores, clinic)
     _write_manifest(out, regimen, settings, workers, time.perf_counter() - began)
     failures = () if drawn is None else drawn.failures
     return SimulationResult(
@@ -190,7 +200,7 @@ def scorecard(
     Parameters
     ----------
     out
-        Folder to write: ``scorecard.csv`` and ``manifest.json``.
+        Folder to write: ``scorecard.csv``, ``scorecard.md`` and ``manifest.json``.
     draws
         Draws of the parameters; 0: nominal values alone.
     seed
@@ -210,6 +220,8 @@ def scorecard(
         scores = run_scorecard(draws, seed=seed, workers=workers or cores())
         progress(1, 1)
     write_csv(out / "scorecard.csv", scores.drop(columns="values"))
+    with replacing(out / "scorecard.md") as temporary:
+        temporary.write_text(scorecard_markdown(scores, n_draws=draws, seed=seed), encoding="utf-8")
     settings = {"draws": draws, "seed": seed}
     write_json(
         out / MANIFEST,
@@ -269,10 +281,17 @@ def _write(
     settings: Mapping[str, object],
     heat: tuple[pd.DataFrame, str],
     scores: pd.DataFrame | None = None,
+    clinic: tuple[pd.DataFrame, pd.DataFrame] | None = None,
 ) -> Path:
     plan = base.plan
     labels = label_frame(plan, base.columns)
     frame = _course_frame(base, drawn, labels)
+    layers = base.layers
+    if clinic is not None:
+        frame = pd.concat([frame, clinic[0]], ignore_index=True)
+        labels = pd.concat([labels, clinic[1]], ignore_index=True)
+        layers = (*layers[:CLINIC_PLACE], clinic_layer(), *layers[CLINIC_PLACE:])
+    targeted, targeted_text = off_target(plan)
     whole = drawn or Drawn(
         times_h=base.times_h,
         columns=base.columns,
@@ -283,7 +302,7 @@ def _write(
         title=plan.name,
         regimen=regimen_in_words(plan),
         courses=frame,
-        layers=base.layers,
+        layers=layers,
         labels=labels,
         reference=REFERENCE,
         members=base.members,
@@ -292,6 +311,8 @@ def _write(
         heat=heat[0],
         heat_text=heat[1],
         pathways=pathway_frame(plan, whole),
+        off_target=targeted,
+        off_target_text=targeted_text,
         nca=exposure_frame(plan, base.columns, base.times_h, dict(base.values)),
         scorecard=pd.DataFrame() if scores is None else scorecard_frame(scores),
         scorecard_text=SCORECARD_TEXT,
