@@ -129,3 +129,17 @@ def test_a_batch_is_added_to_the_model():
 def test_what_cannot_be_estimated_is_refused_with_the_reason(change, design, words):
     with pytest.raises(DesignError, match=words):
         build_design(people(**change), design)
+
+
+def test_a_dose_written_as_a_number_is_said_to_be_a_straight_line():
+    animals = pd.DataFrame(
+        {
+            "animal": [f"m{k}" for k in range(12)],
+            "dose_mg_per_kg": np.repeat([0, 30, 100], 4),
+            "sex": list("FM") * 6,
+        }
+    )
+    line = Design(control=0, dose="dose_mg_per_kg", formula="~ dose_mg_per_kg + sex")
+    levels = Design(control=0, dose="dose_mg_per_kg", formula="~ C(dose_mg_per_kg) + sex")
+    assert any("C(dose_mg_per_kg)" in note for note in build_design(animals, line).warnings)
+    assert build_design(animals, levels).warnings == ()

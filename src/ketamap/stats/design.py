@@ -134,6 +134,7 @@ def build_design(animals: pd.DataFrame, design: Design) -> DesignMatrix:
     _require_estimable(values, columns, design)
     contrasts = tuple(_contrast(c, frame, spec) for c in comparisons)
     _require_contrasts(contrasts, formula)
+    notes = [*notes, *_straight_line_notes(frame, columns, design)]
     return DesignMatrix(
         matrix=values,
         coefficients=columns,
@@ -143,6 +144,20 @@ def build_design(animals: pd.DataFrame, design: Design) -> DesignMatrix:
         formula=formula.replace(GROUP, _group_name(design)),
         warnings=tuple(notes),
     )
+
+
+def _straight_line_notes(frame: pd.DataFrame, columns: Sequence[str], design: Design) -> list[str]:
+    """Warn that a dose (or duration) written as a number is a straight line in the model."""
+    lines = [
+        name
+        for name in (design.dose, design.duration)
+        if name and name in columns and frame[name].nunique() > 2
+    ]
+    return [
+        f"The formula uses {name} as a number, so the model is a straight line in it and every "
+        f"comparison follows from one slope. Write C({name}) to give each level its own effect."
+        for name in lines
+    ]
 
 
 def _group_name(design: Design) -> str:
