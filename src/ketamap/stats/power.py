@@ -106,7 +106,7 @@ def two_sided_power(
 ) -> NDArray[np.float64]:
     """Power of a two-sided t test at a level; the noncentral t by its normal approximation.
 
-    Johnson and Welch (1940, Biometrika 31:362): within 0.015 of the exact power from 4 degrees of freedom on.
+    Johnson and Welch (1940, Biometrika 31:362): within 0.02 of the exact power from 4 degrees of freedom on.
     """
     t = stats.t.isf(level / 2.0, df)
     shrunk = 1.0 - 1.0 / (4.0 * df)
