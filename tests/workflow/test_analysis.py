@@ -106,3 +106,26 @@ def test_the_report_lists_the_animals_of_the_analysis(files):
     page = (folder / "out" / "report.html").read_text(encoding="utf-8")
     assert "veh_10d_01" in page
     assert isinstance(pd.read_csv(folder / "out" / "animals.csv"), pd.DataFrame)
+
+
+def test_the_answers_of_a_dose_and_duration_design_are_written(files):
+    folder, table = files
+    groups = [(dose, days) for dose in (0, 30, 100) for days in (1, 5, 10) for _ in range(3)]
+    animals = pd.DataFrame(groups, columns=["dose_mg_per_kg", "days"])
+    animals["animal"] = [f"m{k}" for k in range(len(animals))]
+    animals.to_csv(folder / "animals.csv", index=False)
+    (folder / "design.yaml").write_text("dose: dose_mg_per_kg\nduration: days\ncontrol: 0\n")
+    del table
+    whole = cohort_table(default_cohort(seed=3, animals_per_group=3), ATLAS, 3)
+    one = whole[whole.animal == whole.animal.iloc[0]].rename(
+        columns={"own": "count", "volume_own_mm3": "volume_mm3"}
+    )[["animal", "region_id", "acronym", "hemisphere", "count", "volume_mm3"]]
+    rng = np.random.default_rng(8)
+    copies = [
+        one.assign(animal=name, count=np.round(one["count"] * rng.lognormal(0, 0.1)))
+        for name in animals.animal
+    ]
+    _, result = shift_of(folder, pd.concat(copies), counts="own")
+    for name in ("any_dose", "interaction", "onset"):
+        frame = pd.read_parquet(folder / "out" / f"{name}.parquet")
+        assert len(frame) == len(getattr(result, name))

@@ -227,3 +227,6 @@ PLANTED_EFFECTS = TableSchema(
 
 POINTS = TableSchema(name="points", columns=())
 """Positions in the sample or the atlas, with any other columns."""
+
+ANSWERS = TableSchema(name="answers", columns=())
+"""Further answers of an analysis (any dose, onset, ...); their columns are told where made."""

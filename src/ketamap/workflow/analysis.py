@@ -14,7 +14,15 @@ from ketamap.core.atlas import Atlas, Structures
 from ketamap.core.errors import InputError, MissingInputError, TableError
 from ketamap.core.settings import Design
 from ketamap.core.study import Study
-from ketamap.core.tables import ANIMAL_FACTORS, ANIMALS, EFFECTS, PLANTED_EFFECTS, REGIONS, VALUES
+from ketamap.core.tables import (
+    ANIMAL_FACTORS,
+    ANIMALS,
+    ANSWERS,
+    EFFECTS,
+    PLANTED_EFFECTS,
+    REGIONS,
+    VALUES,
+)
 from ketamap.io.files import replacing
 from ketamap.io.manifests import read_json, write_json
 from ketamap.io.overlays import load_overlays
@@ -31,6 +39,16 @@ if TYPE_CHECKING:
 
 ANALYSIS = "analysis.json"
 """What was analysed and how, in a result folder."""
+
+FURTHER_TABLES = (
+    "any_dose",
+    "interaction",
+    "onset",
+    "dose_response",
+    "selection",
+    "permutation",
+)
+"""Answers beside the effects table, each written where its question can be asked."""
 
 LEAST_SHARE_KNOWN = 0.5
 """A table of which so many structures are in the default atlas is read with its tree."""
@@ -203,6 +221,12 @@ def _write_analysis(
     write_table(out / "effects.parquet", result.effects, EFFECTS)
     write_table(out / "values.parquet", result.values, VALUES)
     write_table(out / "animal_factors.parquet", result.animal_factors, ANIMAL_FACTORS)
+    for name in FURTHER_TABLES:
+        answer = getattr(result, name)
+        if answer is None:
+            (out / f"{name}.parquet").unlink(missing_ok=True)
+        else:
+            write_table(out / f"{name}.parquet", answer, ANSWERS)
     kept = animals[animals["animal"].isin(result.animal_factors["animal"])]
     write_table(out / "animals.csv", kept.reset_index(drop=True), ANIMALS)
     write_json(
