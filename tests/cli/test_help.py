@@ -18,7 +18,7 @@ VERBS = (
 def ketamap(*arguments):
     return subprocess.run(
         [sys.executable, "-c", "from ketamap.cli.main import main; main()", *arguments],
-        capture_output=True, text=True, check=False, env={"COLUMNS": "200", "PATH": ""},
+        capture_output=True, text=True, encoding="utf-8", check=False, env={"COLUMNS": "200", "PATH": ""},
     )  # fmt: skip
 
 
@@ -35,7 +35,9 @@ def test_help_needs_none_of_the_heavy_libraries():
         "heavy = {'numba', 'pandas', 'zarr', 'dask', 'scipy', 'matplotlib', 'plotly'}\n"
         "print(sorted(heavy & set(sys.modules)))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, encoding="utf-8", check=True
+    )
     assert done.stdout.strip() == "[]"
 
 

@@ -159,7 +159,11 @@ def test_a_run_stopped_in_the_middle_and_resumed_gives_the_same_tables(
     command = [sys.executable, "-c", "from ketamap.cli.main import main; main()"]
     arguments = ["run", str(study_file), "--out", str(out), "--workers", "2"]
     process = subprocess.Popen(
-        [*command, *arguments], stderr=subprocess.PIPE, text=True, start_new_session=True
+        [*command, *arguments],
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+        start_new_session=True,
     )
     wait_for_steps(out / "ledger.sqlite", at_least=4)
     (os.killpg if how == signal.SIGKILL else os.kill)(process.pid, how)

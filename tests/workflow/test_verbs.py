@@ -20,7 +20,9 @@ def test_every_verb_is_a_function_however_often_it_is_asked_for(verb):
 
 def test_importing_the_package_loads_no_verb():
     code = "import sys, ketamap.workflow; print('pandas' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, encoding="utf-8", check=True
+    )
     assert done.stdout.strip() == "False"
 
 
