@@ -5,8 +5,6 @@ import sys
 
 import pytest
 
-from ketamap.cli.main import main
-
 REGIMEN = """
 regimen: One dose
 species: mouse
@@ -14,23 +12,6 @@ doses:
   - {time: 0 h, amount: 30 mg/kg, route: ip}
 end: 1 d
 """
-
-
-@pytest.fixture
-def ketamap(monkeypatch, capsys):
-    """Run the command line in this process; gives exit code and what was printed."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["ketamap", *map(str, arguments)])
-        code = 0
-        try:
-            main()
-        except SystemExit as stop:
-            code = stop.code or 0
-        printed = capsys.readouterr()
-        return code, printed.out, printed.err
-
-    return run
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """ketamap.cli.main: wrong input gives one clear line, exit code 1, and nothing half-written."""
 
 import subprocess
-import sys
 
 import numpy as np
 import pandas as pd
@@ -9,29 +8,11 @@ import pytest
 import tifffile
 import yaml
 
-from ketamap.cli.main import main
 from ketamap.core.atlas import atlas_grid
 from ketamap.core.registration import Registration, RegistrationQuality
 from ketamap.core.space import Orientation
 from ketamap.core.transform import AffineMap, Transform
 from ketamap.io.registrations import save_registration
-
-
-@pytest.fixture
-def ketamap(monkeypatch, capsys):
-    """Run the command line in this process; gives exit code and what was printed."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["ketamap", *map(str, arguments)])
-        code = 0
-        try:
-            main()
-        except SystemExit as stop:
-            code = stop.code or 0
-        printed = capsys.readouterr()
-        return code, printed.out, printed.err
-
-    return run
 
 
 @pytest.fixture

@@ -12,16 +12,6 @@ LN2 = math.log(2.0)
 """Natural logarithm of two: the models work in ln units, tables show log2."""
 
 
-def mm3_from_um3(volume_um3: float) -> float:
-    """Convert cubic micrometres to cubic millimetres."""
-    return volume_um3 / UM3_PER_MM3
-
-
-def log2_from_ln(value_ln: float) -> float:
-    """Convert a difference of natural logarithms to one of base 2."""
-    return value_ln / LN2
-
-
 def gib_from_bytes(n_bytes: float) -> float:
     """Convert bytes to gibibytes (2**30 bytes)."""
     return n_bytes / 2**30

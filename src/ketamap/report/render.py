@@ -163,7 +163,8 @@ def _plain(value: Any) -> str:
     return str(value)
 
 
-def _environment() -> Environment:
+def page_environment() -> Environment:
+    """Return the template environment of every page: escaped, and strict about names."""
     environment = Environment(
         loader=PackageLoader("ketamap.report"),
         autoescape=True,
@@ -172,6 +173,11 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["zip"] = zip
+    return environment
+
+
+def _environment() -> Environment:
+    environment = page_environment()
     templates = files("ketamap.report") / "templates"
     environment.globals.update(
         palette=palette,

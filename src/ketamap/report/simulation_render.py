@@ -6,11 +6,11 @@ from importlib.resources import files
 from typing import Any
 
 import pandas as pd
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup
 
 from ketamap.report import palette
-from ketamap.report.render import flat_settings, script_json
+from ketamap.report.render import flat_settings, page_environment, script_json
 from ketamap.report.simulation_contents import LABEL_MEANINGS, SimulationReport
 from ketamap.report.simulation_figures import (
     LABEL_COLOURS,
@@ -64,6 +64,7 @@ def render_simulation(report: SimulationReport) -> str:
         One HTML document with its styles, scripts and pictures inside.
     """
     rows = label_rows(report)
+    views = time_views(report)
     parameters = report.parameters
     context = {
         "report": report,
@@ -72,7 +73,7 @@ def render_simulation(report: SimulationReport) -> str:
         "label_rows": rows,
         "label_counts": label_counts(report),
         "members": _members(report),
-        "views": time_views(report),
+        "views": views,
         "heat": heat_map(report),
         "pathways": pathway_cards(report),
         "off_target": _table(report.off_target),
@@ -86,7 +87,7 @@ def render_simulation(report: SimulationReport) -> str:
         "parameter_rows": list(parameter_rows(parameters)),
         "settings": flat_settings(report.settings),
         "figures_json": script_json(panel_figures(report)),
-        "views_json": script_json(time_views(report)),
+        "views_json": script_json(views),
     }
     return _environment().get_template("simulation.html").render(context)
 
@@ -125,14 +126,7 @@ def _verdicts(scorecard: pd.DataFrame) -> dict[str, int]:
 
 
 def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("ketamap.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["zip"] = zip
+    environment = page_environment()
     plotly = files("plotly") / "package_data" / "plotly.min.js"
     script = files("ketamap.report") / "templates" / "simulation.js"
     environment.globals.update(
