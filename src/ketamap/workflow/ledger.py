@@ -12,9 +12,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from ketamap import __version__
 from ketamap.core.errors import ResourceError
 from ketamap.io.files import hash_file
+from ketamap.workflow.manifest import versions
 
 _SCHEMA = """
 create table if not exists steps (
@@ -49,8 +49,8 @@ class StepRecord:
 
 
 def step_key(**parts: Any) -> str:
-    """Digest of everything a step's result depends on, and of the package version."""
-    text = json.dumps({**parts, "ketamap": __version__}, sort_keys=True, default=str)
+    """Digest of everything a step's result depends on, and of the versions it is made with."""
+    text = json.dumps({**parts, "versions": versions()}, sort_keys=True, default=str)
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 

@@ -23,7 +23,7 @@ from ketamap.workflow.analysis import TRUTH, analyse_study
 from ketamap.workflow.brain import DEFAULT_MEMORY_BYTES, detect, quantify, register
 from ketamap.workflow.engine import Outcome, Task, run_tasks
 from ketamap.workflow.ledger import Ledger
-from ketamap.workflow.manifest import versions, write_manifest
+from ketamap.workflow.manifest import write_manifest
 from ketamap.workflow.progress import Quiet, Reporter
 from ketamap.workflow.workers import (
     default_workers,
@@ -151,7 +151,6 @@ def brain_tasks(study: Study, animal: Animal, out: Path, *, memory_bytes: int) -
                 "voxel_um": study.background_voxel_um if animal.background else study.voxel_um,
                 "channel": _registered_channel(study, animal),
                 "atlas": (study.atlas, study.atlas_dir),
-                "versions": versions(),
                 "orientation": study.orientation.code,
                 "extent": study.extent,
                 "settings": asdict(study.registration),
@@ -169,7 +168,6 @@ def brain_tasks(study: Study, animal: Animal, out: Path, *, memory_bytes: int) -
                 "voxel_um": study.voxel_um,
                 "channel": study.signal_channel,
                 "settings": asdict(study.detection),
-                "versions": versions(),
             },
             outputs=(f"{folder}/detected.parquet",),
             weight=_WEIGHTS["detect"],
@@ -182,7 +180,6 @@ def brain_tasks(study: Study, animal: Animal, out: Path, *, memory_bytes: int) -
             inputs=lambda: {
                 **digests("registration", "detected.parquet"),
                 "seen": _signal_grid(study, animal),
-                "versions": versions(),
             },
             needs=(("register", animal.animal), ("detect", animal.animal)),
             outputs=tuple(
