@@ -126,9 +126,95 @@ REGIONS = TableSchema(
             meaning="volume in the sample's space, with descendants",
             least=0.0,
         ),
+        *(
+            Column(
+                name=f"{part}_{end}",
+                kind="real",
+                meaning=f"{part}, at the {which} end of the measure's own uncertainty",
+                required=False,
+                nullable=True,
+                least=0.0,
+            )
+            for part in ("own", "total")
+            for end, which in (("low", "lower"), ("high", "upper"))
+        ),
+        *(
+            Column(
+                name=f"{part}_corrected",
+                kind="real",
+                meaning=f"{part}, corrected for saturation; shown beside the raw value",
+                required=False,
+                nullable=True,
+                least=0.0,
+            )
+            for part in ("own", "total")
+        ),
+        *(
+            Column(
+                name=f"occupancy_{part}",
+                kind="real",
+                meaning=f"part of the volume that is labelled, {part}",
+                required=False,
+                nullable=True,
+                least=0.0,
+                most=1.0,
+            )
+            for part in ("own", "total")
+        ),
     ),
 )
-"""Long: one row per animal x region x hemisphere x measure."""
+"""Long: one row per animal x region x hemisphere x measure.
+
+The optional columns are there for measures that know them: axon length has an interval
+from its threshold, the labelled part of the volume, and a value corrected for saturation.
+"""
+
+AXONS = TableSchema(
+    name="axons",
+    columns=(
+        Column(name="z_um", kind="real", meaning="length-weighted centre, in the sample"),
+        Column(name="y_um", kind="real", meaning="length-weighted centre, in the sample"),
+        Column(name="x_um", kind="real", meaning="length-weighted centre, in the sample"),
+        Column(name="length_um", kind="real", meaning="length of fibre", least=0.0),
+        Column(
+            name="length_low_um",
+            kind="real",
+            meaning="length at the strict end of the threshold band",
+            least=0.0,
+        ),
+        Column(
+            name="length_high_um",
+            kind="real",
+            meaning="length at the lenient end of the threshold band",
+            least=0.0,
+        ),
+        Column(name="volume_um3", kind="real", meaning="volume of labelled voxels", least=0.0),
+        *(
+            Column(
+                name=name,
+                kind="real",
+                meaning="centre, in the atlas",
+                required=False,
+                nullable=True,
+            )
+            for name in ATLAS_POSITION
+        ),
+        Column(
+            name="region_id",
+            kind="whole",
+            meaning="structure; 0 outside the brain, -1 outside the atlas",
+            required=False,
+        ),
+        Column(
+            name="hemisphere",
+            kind="text",
+            meaning="side",
+            required=False,
+            allowed=(*HEMISPHERES, ""),
+        ),
+    ),
+)
+"""Traced axons: one row per small box of tissue that holds any, with the length in it."""
 
 ANIMALS = TableSchema(
     name="animals",
