@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from ketamap.core.errors import DesignError
-from ketamap.stats.moderation import Moderated, moderate
+from ketamap.stats.moderation import Moderated, Trend, moderate
 from ketamap.stats.variances import GroupVariances, group_variances, membership, sums_by_group
 
 
@@ -178,6 +178,7 @@ def fit_two_components(
     contrasts: NDArray[np.float64],
     *,
     groups: Sequence[str] | None = None,
+    trend: Trend = "polynomial",
 ) -> TwoComponentFit:
     """Estimate the brain-wide shift once, and each region beside it.
 
@@ -193,6 +194,8 @@ def fit_two_components(
         Shape ``(contrast, coefficient)``.
     groups
         Group of each animal, to allow for groups whose variances differ; None: one variance.
+    trend
+        How the prior variance follows mean density.
 
     Returns
     -------
@@ -227,7 +230,7 @@ def fit_two_components(
     if compared is not None and groups is not None and compared.matters:
         variance, scale = _by_group(regional, design, groups, compared)
         vg, dg = _welch(factor, design, groups)
-    moderated = moderate(variance[usable], regional.df[usable], abundance[usable])
+    moderated = moderate(variance[usable], regional.df[usable], abundance[usable], trend=trend)
     posterior, df = np.full(regional.df.shape, np.nan), np.full(regional.df.shape, np.nan)
     posterior[usable], df[usable] = moderated.variance, moderated.df
     vr = posterior[:, None] * scale
