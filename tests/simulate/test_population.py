@@ -32,11 +32,11 @@ def test_without_variability_every_band_is_the_typical_subject(plan):
     bands = simulate_cohort(
         plan, 3, columns=COLUMNS, times_h=TIMES, population=Population(variability=NONE)
     )
-    typical = simulate(plan, times_h=TIMES, relative_tolerance=1e-6)
+    typical = simulate(plan, times_h=TIMES, relative_tolerance=1e-10)
     for column in COLUMNS:
         one = bands[bands["quantity"] == column]
         for name in QUANTILE_NAMES:
-            np.testing.assert_allclose(one[name], typical[column], rtol=1e-9, atol=1e-12)
+            np.testing.assert_allclose(one[name], typical[column], rtol=1e-5, atol=1e-9)
 
 
 def test_bands_are_in_order_and_say_what_they_show(plan):

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from ketamap.core.dosing import TIME_STEP_H, DosingPlan
 from ketamap.core.errors import InputError, KetamapError
 from ketamap.simulate.events import Events, events_of, on_grid, start_of
-from ketamap.simulate.model import BLOCKS, sbml_text, state_table
+from ketamap.simulate.model import BLOCKS, sbml_for, sbml_text, state_table
 from ketamap.simulate.parameters import parameters_for
 
 TIME = "time_h"
@@ -64,8 +64,8 @@ class SolveError(KetamapError, ArithmeticError):
 class Engine:
     """A loaded model that solves one plan after another.
 
-    Loading takes about a second, a subject some tens of milliseconds.  Not safe to share
-    between threads; make one per process.
+    Loading takes about a second, a subject some tens of milliseconds.  Only equations that
+    the columns depend on are solved.  Not safe to share between threads; make one per process.
 
     Parameters
     ----------
@@ -93,11 +93,13 @@ class Engine:
         if not 1e-14 <= relative_tolerance <= 1e-2:
             msg = f"relative_tolerance must lie between 1e-14 and 0.01, got {relative_tolerance:g}."
             raise InputError(msg)
-        self._runner = roadrunner.RoadRunner(sbml_text())
+        text = sbml_text() if columns is None else sbml_for(frozenset(self.columns))
+        self._runner = roadrunner.RoadRunner(text)
         self._runner.timeCourseSelections = ["time", *self.columns]
-        self._states = list(self._table.loc[self._table["kind"] == "state", "name"])
         self._model = self._runner.getModel()
         ids = list(self._model.getGlobalParameterIds())
+        states = self._table[(self._table["kind"] == "state") & self._table["name"].isin(ids)]
+        self._states = dict(zip(states["name"], states["unit"], strict=True))
         self._index = {name: k for k, name in enumerate(ids)}
         self._initial = dict(zip(ids, self._model.getGlobalParameterValues(), strict=True))
         self._set_solver(relative_tolerance)
@@ -144,10 +146,9 @@ class Engine:
     def _set_solver(self, relative_tolerance: float) -> None:
         solver = self._runner.getIntegrator()
         solver.setValue("relative_tolerance", relative_tolerance)
-        units_of_states = self._table.loc[self._table["kind"] == "state", "unit"]
         absolute = [
             relative_tolerance * (_ABSOLUTE_UMOL if unit == "umol" else _ABSOLUTE)
-            for unit in units_of_states
+            for unit in self._states.values()
         ]
         solver.setValue("absolute_tolerance", absolute)
         solver.setValue("maximum_num_steps", _MAX_STEPS)
@@ -158,15 +159,18 @@ class Engine:
     ) -> None:
         """Put states to their start and parameters to the subject's values."""
         fresh = [name for name in self._index if name.startswith("infuse_")]
-        start = {name: self._initial[name] for name in (*self._states, *fresh, *BLOCKS)}
+        blocks = [name for name in BLOCKS if name in self._index]
+        start = {name: self._initial[name] for name in (*self._states, *fresh, *blocks)}
         start.update(start_of(plan, values, overrides))
         self._runner.reset()
         self._set(start)
 
     def _set(self, values: Mapping[str, float]) -> None:
-        if values:
+        """Set values; names that no column depends on are not in this engine's model."""
+        known = {name: value for name, value in values.items() if name in self._index}
+        if known:
             self._model.setGlobalParameterValues(
-                [self._index[name] for name in values], list(values.values())
+                [self._index[name] for name in known], list(known.values())
             )
 
     def _run(self, plan: DosingPlan, events: Events, times: NDArray[np.float64]) -> pd.DataFrame:
@@ -183,6 +187,8 @@ class Engine:
     def _apply(self, events: Events, time_h: float) -> None:
         self._set(events.settings_at(time_h))
         for state, umol in events.jumps_at(time_h).items():
+            if state not in self._index:
+                continue
             now = float(self._model.getGlobalParameterValues([self._index[state]])[0])
             self._set({state: now + umol})
 
@@ -192,7 +198,7 @@ class Engine:
         start = np.array([self._initial[name] for name in self._states])
         now = np.array(self._model.getGlobalParameterValues(index))
         far = np.where(np.isfinite(now), np.abs(now - start) / (1.0 + np.abs(start)), np.inf)
-        return str(self._states[int(np.argmax(far))])
+        return list(self._states)[int(np.argmax(far))]
 
     def _segment(
         self, plan: DosingPlan, start: float, stop: float, inside: NDArray[np.float64]

@@ -23,6 +23,11 @@ DOSING_PARAMETERS = ("F_nose_first", "F_nose_later_factor", "spray_mg", "duratio
 BLOCKS = ("block_ampa", "block_mtor", "block_d1", "lesion_lhb", "block_nmda")
 """Parameters of the model that co-treatments set."""
 
+_EQUATION = re.compile(r"\s*(\w+)(?:'|\s*:)\s*=\s*(.*)$")
+_NAME = re.compile(r"[A-Za-z_]\w*")
+_KEPT_LINES = ("//", "model ", "end", "unit ")
+_ALWAYS = ("plasma_S",)
+
 _TIME_TO_RESPONSE = {"th": "th_response", "axon": "axon_response"}
 
 
@@ -72,6 +77,53 @@ def sbml_text() -> str:
         If the text does not parse.
     """
     return to_sbml(antimony_text())
+
+
+@lru_cache(maxsize=32)
+def sbml_for(columns: frozenset[str]) -> str:
+    """Return the SBML of what some columns depend on; every other equation is left out.
+
+    No equation that is left out acts on one that is kept, so the columns are the same but
+    for the solver's choice of steps.
+
+    Parameters
+    ----------
+    columns
+        States and readouts that are wanted.
+    """
+    needed = _depended_on((*sorted(columns), *_ALWAYS))
+    return to_sbml(_kept(antimony_text(), needed))
+
+
+def _statements(text: str) -> list[str]:
+    lines = (line for line in text.splitlines() if not line.lstrip().startswith(_KEPT_LINES))
+    return [one for line in lines for one in line.split(";")]
+
+
+def _depended_on(columns: tuple[str, ...]) -> frozenset[str]:
+    """Names that some columns depend on, themselves included."""
+    found = (_EQUATION.match(one) for one in _statements(antimony_text()))
+    uses = {match[1]: _NAME.findall(match[2]) for match in found if match}
+    seen: set[str] = set()
+    waiting = list(columns)
+    while waiting:
+        name = waiting.pop()
+        if name not in seen:
+            seen.add(name)
+            waiting += uses.get(name, [])
+    return frozenset(seen)
+
+
+def _kept(text: str, needed: frozenset[str]) -> str:
+    """Drop statements about names that nothing needed depends on."""
+    lines = []
+    for line in text.splitlines():
+        if line.lstrip().startswith(_KEPT_LINES):
+            lines.append(line)
+            continue
+        parts = [one for one in line.split(";") if (name := _NAME.search(one)) and name[0] in needed]
+        lines.append(";".join(parts) + ";" if parts else "")
+    return "\n".join(lines) + "\n"
 
 
 def to_sbml(text: str) -> str:

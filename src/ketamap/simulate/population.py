@@ -35,6 +35,9 @@ QUANTILE_NAMES = ("low_95", "low_50", "median", "high_50", "high_95")
 VARIABILITY = "between subjects"
 UNCERTAINTY = "parameters"
 
+_TOLERANCE = 1e-7
+"""Of the solver: curves agree within 1e-5 with those at 1e-10, as two tools must."""
+
 _SUBJECTS_PER_TASK = 20
 _TASKS_AHEAD = 4
 
@@ -279,7 +282,7 @@ def _curves(
     lenient: bool,  # noqa: FBT001 (bound by name in a partial)
     numbers: range,
 ) -> list[FloatArray]:
-    engine = shared_engine(columns, 1e-6)
+    engine = shared_engine(columns, _TOLERANCE)
     found = []
     for k in numbers:
         own_plan, parameters = one(plan, k)
