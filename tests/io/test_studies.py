@@ -241,3 +241,32 @@ def test_a_design_file_becomes_a_design(tmp_path):
     (tmp_path / "d.yaml").write_text("factr: group\ncontrol: saline\n")
     with pytest.raises(InputError, match="factr: not a known key; did you mean 'factor'"):
         read_design(tmp_path / "d.yaml")
+
+
+@pytest.mark.parametrize(
+    ("stated", "found"),
+    [
+        ("", ()),
+        ("measure: cells", ("cells",)),
+        ("measure: [axon_length_mm, cells]", ("axon_length_mm", "cells")),
+    ],
+)
+def test_a_design_names_one_measure_or_several_or_none(tmp_path, stated, found):
+    (tmp_path / "d.yaml").write_text(f"factor: group\ncontrol: saline\n{stated}\n")
+    assert read_design(tmp_path / "d.yaml").measures == found
+
+
+def test_a_measure_is_named_once(tmp_path):
+    (tmp_path / "d.yaml").write_text("factor: group\ncontrol: a\nmeasure: [cells, cells]\n")
+    with pytest.raises(InputError, match="each measure once"):
+        read_design(tmp_path / "d.yaml")
+
+
+@pytest.mark.parametrize("measures", [(), ("cells",), ("cells", "axon_length_mm")])
+def test_measures_and_permutations_of_a_study_survive_writing(tmp_path, measures):
+    design = replace(
+        read_study(written(tmp_path, an_entry())).design, measures=measures, permutations=500
+    )
+    study = replace(read_study(tmp_path / "study.yaml"), design=design)
+    write_study(tmp_path / "study.yaml", study)
+    assert read_study(tmp_path / "study.yaml").design == design

@@ -39,7 +39,7 @@ def test_several_measures_are_told_apart_in_the_label(make_report):
     both = pd.concat([effects, effects.assign(measure="axon_length_mm")])
     labels = [c.label for c in comparisons_of(make_report(effects=both))]
     assert len(set(labels)) == 4
-    assert sum("axon_length_mm" in label for label in labels) == 2
+    assert sum("(axons)" in label for label in labels) == 2
 
 
 def test_groups_are_ordered_by_dose_whatever_the_order_of_animals(report, make_report):

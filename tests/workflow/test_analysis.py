@@ -128,4 +128,4 @@ def test_the_answers_of_a_dose_and_duration_design_are_written(files):
     _, result = shift_of(folder, pd.concat(copies), counts="own")
     for name in ("any_dose", "interaction", "onset"):
         frame = pd.read_parquet(folder / "out" / f"{name}.parquet")
-        assert len(frame) == len(getattr(result, name))
+        assert len(frame) == len(result.further(name))

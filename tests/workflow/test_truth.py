@@ -45,7 +45,7 @@ def test_no_points_are_matched_perfectly_by_none():
 
 def effects(rows):
     frame = pd.DataFrame(rows, columns=["region_id", "estimate_log2", "q", "testable"])
-    return frame.assign(estimand="relative", contrast="c")
+    return frame.assign(estimand="relative", contrast="c", measure="cells")
 
 
 def test_planted_changes_are_scored_by_sign_and_by_discovery():
@@ -65,3 +65,14 @@ def test_planted_changes_are_scored_by_sign_and_by_discovery():
     (score,) = score_effects(found, truth, alpha=0.05)
     assert (score.planted, score.right_sign, score.found) == (3, 2, 1)
     assert (score.false, score.unplanted) == (1, 2)
+
+
+def test_the_truth_of_one_measure_is_not_asked_of_another():
+    found = effects([(1, 0.9, 0.01, True)])
+    both = pd.concat([found, found.assign(measure="axon_length_mm")])
+    truth = pd.DataFrame(
+        {"region_id": [1], "contrast": ["c"], "planted_log2": [0.8], "measure": ["cells"]}
+    )
+    assert [one.measure for one in score_effects(both, truth, alpha=0.05)] == ["cells"]
+    of_all = score_effects(both, truth.drop(columns="measure"), alpha=0.05)
+    assert [one.measure for one in of_all] == ["axon_length_mm", "cells"]

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ketamap.core.errors import InputError
+from ketamap.core.measures import measure_of
 from ketamap.core.registration import RegistrationQuality
 from ketamap.core.settings import EXTENTS, Extent
 
 if TYPE_CHECKING:
     from ketamap.io.images import ImageSummary
-    from ketamap.stats import Analysis
+    from ketamap.workflow.answers import Answers
     from ketamap.workflow.truth import TruthScore
 
 
@@ -88,14 +89,15 @@ def balance_lines(out: Path) -> Iterator[str]:
         yield f"{name}: {balance_line(balance)}"
 
 
-def effect_lines(result: Analysis, alpha: float) -> Iterator[str]:
-    """Show the brain-wide shift and the number of regions found, per contrast."""
+def effect_lines(result: Answers, alpha: float) -> Iterator[str]:
+    """Show the brain-wide shift and the number of regions found, per measure and contrast."""
     yield from result.warnings
     effects = result.effects
-    for contrast, part in effects.groupby("contrast", sort=False):
+    for (measure, contrast), part in effects.groupby(["measure", "contrast"], sort=False):
         shift = part[part.estimand == "shift"].iloc[0]
+        of = f"{measure_of(str(measure)).short}, " if len(result.measures) > 1 else ""
         yield (
-            f"{contrast}: brain-wide shift {shift.estimate_log2:+.2f} log2 "
+            f"{of}{contrast}: brain-wide shift {shift.estimate_log2:+.2f} log2 "
             f"[{shift.ci_low_log2:+.2f}, {shift.ci_high_log2:+.2f}], p = {shift.p:.3g}"
         )
         for estimand in ("relative", "absolute"):
@@ -134,9 +136,11 @@ def truth_lines(score: TruthScore) -> Iterator[str]:
     )
     yield f"region counts against planted: r = {score.count_correlation:.4f}"
     yield f"registration error: median {score.error_median_um:.0f} um, p95 {score.error_p95_um:.0f} um"
+    several = len({contrast.measure for contrast in score.contrasts}) > 1
     for contrast in score.contrasts:
+        of = f"{measure_of(contrast.measure).short}, " if several else ""
         yield (
-            f"{contrast.name}: of {contrast.planted} planted changes of 1.5-fold or more that "
+            f"{of}{contrast.name}: of {contrast.planted} planted changes of 1.5-fold or more that "
             f"could be tested, {contrast.right_sign} have the right sign and "
             f"{contrast.found} are found (q < {score.alpha:g}, relative); {contrast.false} other "
             f"regions are called"

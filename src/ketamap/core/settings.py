@@ -92,11 +92,15 @@ class Design:
     batch: str | None = None
     """Column of an experimental batch, added to the model."""
 
-    measure: str = "cells"
-    """Measure of the region table to analyse."""
+    measures: tuple[str, ...] = ()
+    """Measures of the region table to analyse, in order; none: all it holds, cells first."""
 
     alpha: float = 0.05
     """False discovery rate at which effects are called."""
+
+    permutations: int | None = None
+    """Permutations of the second opinion on relative effects; 0: none; None: the analysis
+    takes its own number where a permutation can reach significance at all."""
 
     def __post_init__(self) -> None:
         _require(
@@ -109,3 +113,11 @@ class Design:
             "A design with 'duration' needs 'dose' as well.",
         )
         _require(0.0 < self.alpha < 1.0, f"alpha must lie between 0 and 1, got {self.alpha:g}.")
+        _require(
+            all(self.measures) and len(set(self.measures)) == len(self.measures),
+            f"measure names each measure once, got {', '.join(map(repr, self.measures))}.",
+        )
+        _require(
+            self.permutations is None or self.permutations >= 0,
+            f"permutations must be 0 or more, got {self.permutations}.",
+        )

@@ -290,21 +290,28 @@ VALUES = TableSchema(
 
 ANIMAL_FACTORS = TableSchema(
     name="animal factors",
-    key=("animal",),
+    key=("animal", "measure"),
     columns=(
         Column(name="animal", kind="text", meaning="identifier"),
+        Column(name="measure", kind="text", meaning="what was measured", required=False),
         Column(name="factor_log2", kind="real", meaning="brain-wide level", nullable=True),
         Column(name="group", kind="text", meaning="label of its group"),
     ),
 )
-"""Brain-wide level of each animal, on the scale of the shift."""
+"""Brain-wide level of each animal in each measure, on the scale of the shift."""
 
 PLANTED_EFFECTS = TableSchema(
     name="planted effects",
-    key=("region_id", "contrast"),
+    key=("region_id", "measure", "contrast"),
     columns=(
         Column(name="region_id", kind="whole", meaning="Allen structure id", least=1),
         Column(name="acronym", kind="text", meaning="Allen acronym"),
+        Column(
+            name="measure",
+            kind="text",
+            meaning="what was planted; left out: whatever was measured",
+            required=False,
+        ),
         Column(name="contrast", kind="text", meaning="what is compared with what"),
         Column(name="planted_log2", kind="real", meaning="planted change, zero included"),
     ),

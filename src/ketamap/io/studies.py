@@ -182,6 +182,8 @@ def _study(entry: StudyEntry, folder: Path, faults: _Faults) -> Study | None:
 
 def _design(entry: DesignEntry, faults: _Faults) -> Design | None:
     values: dict[str, Any] = _given(entry)
+    if entry.measure is not None:
+        values["measures"] = values.pop("measure")
     if entry.dose is not None:
         try:
             values["control"] = float(entry.control)
@@ -306,9 +308,15 @@ def _as_entry(study: Study, folder: Path) -> dict[str, Any]:
             "iterations": list(study.registration.iterations),
         },
         "animals": [_as_animal(one, folder) for one in study.animals],
-        "design": {f.name: getattr(study.design, f.name) for f in fields(study.design)},
+        "design": _as_design(study.design),
     }
-    entry["design"] = {k: v for k, v in entry["design"].items() if v is not None}
+    return {key: value for key, value in entry.items() if value is not None}
+
+
+def _as_design(design: Design) -> dict[str, Any]:
+    entry = {f.name: getattr(design, f.name) for f in fields(design)}
+    measures = list(entry.pop("measures"))
+    entry["measure"] = (measures[0] if len(measures) == 1 else measures) or None
     return {key: value for key, value in entry.items() if value is not None}
 
 

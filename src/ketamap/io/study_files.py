@@ -27,6 +27,10 @@ def _split_triple(value: Any) -> Any:
     return value.split(",") if isinstance(value, str) else value
 
 
+def _one_or_more(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
 Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
 Triple = Annotated[tuple[Positive, Positive, Positive], BeforeValidator(_split_triple)]
 """Three positive numbers, as a list or as ``5,2,2``."""
@@ -60,8 +64,9 @@ class DesignEntry(_Strict):
     duration: str | None = None
     formula: str | None = None
     batch: str | None = None
-    measure: str | None = None
+    measure: Annotated[tuple[str, ...] | None, BeforeValidator(_one_or_more)] = None
     alpha: float | None = None
+    permutations: int | None = Field(default=None, ge=0)
 
 
 class AnimalEntry(BaseModel):

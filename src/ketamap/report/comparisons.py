@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ketamap.core.atlas import Atlas
+from ketamap.core.measures import measure_of
 from ketamap.report.contents import StudyReport
 
 BOTH = ("relative", "absolute")
@@ -95,7 +96,9 @@ def comparisons_of(report: StudyReport) -> tuple[Comparison, ...]:
         found.append(
             Comparison(
                 key=f"c{k}",
-                label=f"{contrast} ({measure})" if several else str(contrast),
+                label=f"{contrast} ({measure_of(str(measure)).short})"
+                if several
+                else str(contrast),
                 contrast=str(contrast),
                 measure=str(measure),
                 shift=_shift(rows),

@@ -86,8 +86,8 @@ class StudyReport:
     design_text: tuple[str, ...] = ()
     """What was compared and how, one sentence per line."""
 
-    partition: str = ""
-    """Into which regions the brain was divided, in words."""
+    partition: str | Mapping[str, str] = ""
+    """Into which regions the brain was divided, in words; by measure where there are several."""
 
     warnings: tuple[str, ...] = ()
     """What the steps before found suspicious, one sentence each."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ketamap.core.measures import measure_of
 from ketamap.report.comparisons import Comparison
 from ketamap.report.contents import StudyReport
 from ketamap.report.groups import Groups
@@ -67,12 +68,20 @@ def _imaging(report: StudyReport) -> str:
 
 
 def _regions(report: StudyReport) -> str:
-    if report.partition:
-        return (
-            f"The brain was divided into regions that do not overlap. {report.partition.rstrip('.')}. "
-            "Both hemispheres were added; neither hemispheres nor sections count as animals."
-        )
+    told = _partition(report)
+    if told:
+        return f"The brain was divided into regions that do not overlap. {told} Both hemispheres were added; neither hemispheres nor sections count as animals."
     return "Neither hemispheres nor sections count as animals."
+
+
+def _partition(report: StudyReport) -> str:
+    """Say how the brain was divided, once where all measures agree."""
+    if isinstance(report.partition, str):
+        return f"{report.partition.rstrip('.')}." if report.partition else ""
+    texts = {name: f"{text.rstrip('.')}." for name, text in report.partition.items() if text}
+    if len(set(texts.values())) == 1:
+        return next(iter(texts.values()))
+    return " ".join(f"{measure_of(n).short.capitalize()}: {text}" for n, text in texts.items())
 
 
 def _animals(groups: Groups) -> str:

@@ -11,6 +11,7 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from ketamap.core.measures import measure_of
 from ketamap.report import palette
 from ketamap.report.axes import Figure
 from ketamap.report.brain_maps import colour_limit, draw_brain, fill_slices
@@ -22,7 +23,7 @@ from ketamap.report.headline import finding_of
 from ketamap.report.methods import methods_paragraphs
 from ketamap.report.quality import balance_rows, brain_cards
 from ketamap.report.region_figures import animal_multiples, forest, volcano
-from ketamap.report.shift_figures import factor_dots, shift_forest
+from ketamap.report.shift_figures import factor_dots, factors_of, shift_forest
 from ketamap.report.truth import truth_checks
 from ketamap.report.words import estimate, fold, listing, number, plural, probability, signed
 
@@ -40,10 +41,6 @@ SECTIONS = {
     "versions": "Versions and settings",
 }
 """Anchor to title, in the order of the page; ``truth`` only where there is one."""
-
-
-MEASURES = {"cells": "density of cells", "axon_length_mm": "density of axons"}
-"""Measure of the effects table to its name in a sentence."""
 
 
 def render_report(report: StudyReport) -> str:
@@ -72,6 +69,7 @@ def render_report(report: StudyReport) -> str:
         "sections": {k: v for k, v in SECTIONS.items() if k != "truth" or report.truth is not None},
         "comparisons": comparisons,
         "measures": measures_in_words(comparisons),
+        "leveled": [k.removeprefix("factors-") for k in figures if k.startswith("factors-")],
         "findings": [finding_of(c, report.alpha) for c in comparisons],
         "figures": figures,
         "brain": _maps(report, comparisons),
@@ -90,9 +88,9 @@ def render_report(report: StudyReport) -> str:
     return _environment().get_template("report.html").render(context)
 
 
-def measures_in_words(comparisons: Sequence[Comparison]) -> list[str]:
-    """Name what was compared, each measure once."""
-    return [MEASURES.get(m, m) for m in dict.fromkeys(c.measure for c in comparisons)]
+def measures_in_words(comparisons: Sequence[Comparison]) -> dict[str, str]:
+    """Name what was compared, each measure once: its column value to its words."""
+    return {m: measure_of(m).density for m in dict.fromkeys(c.measure for c in comparisons)}
 
 
 def script_json(value: Any) -> Markup:
@@ -118,10 +116,10 @@ def flat_settings(settings: Mapping[str, object], prefix: str = "") -> list[tupl
 def _figures(
     report: StudyReport, comparisons: tuple[Comparison, ...], groups: Groups
 ) -> dict[str, Figure]:
-    made: dict[str, Figure | None] = {
-        "shift": shift_forest(comparisons),
-        "factors": factor_dots(report.animal_factors, groups),
-    }
+    made: dict[str, Figure | None] = {"shift": shift_forest(comparisons)}
+    for measure in dict.fromkeys(c.measure for c in comparisons):
+        factors = factors_of(report.animal_factors, measure)
+        made[f"factors-{measure}"] = factor_dots(factors, groups)
     for c in comparisons:
         made[f"forest-{c.key}"] = forest(c)
         made[f"volcano-{c.key}"] = volcano(c)

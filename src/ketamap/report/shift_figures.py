@@ -56,6 +56,11 @@ def shift_forest(comparisons: Sequence[Comparison]) -> Figure | None:
     return {"data": [trace], "layout": layout}
 
 
+def factors_of(factors: pd.DataFrame, measure: str) -> pd.DataFrame:
+    """Return the animals' levels in one measure; all rows where none is named."""
+    return factors[factors["measure"] == measure] if "measure" in factors else factors
+
+
 def factor_dots(factors: pd.DataFrame, groups: Groups) -> Figure | None:
     """Draw each animal's brain-wide level by group, with the mean of the group."""
     if factors.empty:

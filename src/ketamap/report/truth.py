@@ -79,6 +79,8 @@ def planted_and_estimated(truth: pd.DataFrame, comparison: Comparison) -> pd.Dat
     regions, as the estimated one is.
     """
     mine = truth[truth["contrast"] == comparison.contrast]
+    if "measure" in mine:
+        mine = mine[mine["measure"] == comparison.measure]
     planted = mine.drop_duplicates("region_id").set_index("region_id")["planted_log2"]
     joined = comparison.regions.copy()
     joined["planted_absolute"] = joined["region_id"].map(planted).astype(float)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ketamap.core.atlas import Structures
 from ketamap.core.errors import TableError
+from ketamap.core.measures import CELLS
 from ketamap.core.settings import Design
 from ketamap.stats.design import DesignMatrix, build_design
 from ketamap.stats.dose import DoseStudy, analyse_doses
@@ -67,6 +68,12 @@ class Analysis:
     prior_df: float
     """Degrees of freedom that the common trend of variances is worth."""
 
+    variance_ratio: float | None = None
+    """Largest over smallest variance of the groups, median over regions; None: not told."""
+
+    variances_pooled: bool = True
+    """Whether all groups share the variance of a region."""
+
     any_dose: pd.DataFrame | None = None
     """Designs with doses: whether a region answers to any dose on any day, one p per region
     and estimand (`ketamap.stats.dose.any_dose_frame`)."""
@@ -111,7 +118,8 @@ def analyse(
     animals
         One row per animal to compare; others in `table` are left out, and named.
     design
-        What is compared with what.
+        What is compared with what.  One measure is analysed: the first that it names, else
+        cells.
     structures
         The tree of the atlas; None: the tree that the table itself describes.
     counts
@@ -141,7 +149,7 @@ def analyse(
         _rows_of(table, matrix.animals),
         tree,
         counts=counts,
-        measure=design.measure,
+        measure=next(iter(design.measures), CELLS),
         atlas_volumes=atlas_volumes,
     )
     regions = regions.in_order_of(matrix.animals)
@@ -190,6 +198,8 @@ def analyse(
         n_per_group=matrix.n_per_group,
         formula=matrix.formula,
         prior_df=fit.moderated.prior_df,
+        variance_ratio=None if fit.groups is None else fit.groups.ratio,
+        variances_pooled=fit.groups is None or not fit.groups.matters,
         any_dose=doses.any_dose,
         interaction=doses.interaction,
         onset=doses.onset,

@@ -29,26 +29,16 @@ from ketamap.io.overlays import load_overlays
 from ketamap.io.registrations import load_quality
 from ketamap.io.studies import read_design
 from ketamap.io.tables import read_animals, read_any_table, read_table, write_table
+from ketamap.workflow.answers import FURTHER_TABLES, Answers, answer
 from ketamap.workflow.atlases import DEFAULT_ATLAS, open_atlas
 from ketamap.workflow.manifest import MANIFEST, study_settings, versions
 from ketamap.workflow.progress import Quiet, Reporter
 
 if TYPE_CHECKING:
     from ketamap.report.contents import BrainQuality
-    from ketamap.stats import Analysis
 
 ANALYSIS = "analysis.json"
 """What was analysed and how, in a result folder."""
-
-FURTHER_TABLES = (
-    "any_dose",
-    "interaction",
-    "onset",
-    "dose_response",
-    "selection",
-    "permutation",
-)
-"""Answers beside the effects table, each written where its question can be asked."""
 
 LEAST_SHARE_KNOWN = 0.5
 """A table of which so many structures are in the default atlas is read with its tree."""
@@ -68,7 +58,7 @@ def analyse(
     atlas_dir: Path | None = None,
     title: str | None = None,
     reporter: Reporter | None = None,
-) -> Analysis:
+) -> Answers:
     """Estimate and test the effects in a region table and write a report.
 
     Parameters
@@ -126,7 +116,7 @@ def analyse(
     return result
 
 
-def analyse_study(out: Path, study: Study) -> Analysis:
+def analyse_study(out: Path, study: Study) -> Answers:
     """Analyse the region table of a study folder and write its report."""
     reference = open_atlas(study.atlas, atlas_dir=study.atlas_dir)
     result = _write_analysis(
@@ -206,10 +196,8 @@ def _write_analysis(
     counts: Literal["own", "total"] | None,
     atlas_volumes: Mapping[int, float] | None = None,
     about: dict[str, Any],
-) -> Analysis:
-    from ketamap.stats import analyse as estimate
-
-    result = estimate(
+) -> Answers:
+    result = answer(
         frame,
         animals,
         design,
@@ -222,11 +210,11 @@ def _write_analysis(
     write_table(out / "values.parquet", result.values, VALUES)
     write_table(out / "animal_factors.parquet", result.animal_factors, ANIMAL_FACTORS)
     for name in FURTHER_TABLES:
-        answer = getattr(result, name)
-        if answer is None:
+        found = result.further(name)
+        if found is None:
             (out / f"{name}.parquet").unlink(missing_ok=True)
         else:
-            write_table(out / f"{name}.parquet", answer, ANSWERS)
+            write_table(out / f"{name}.parquet", found, ANSWERS)
     kept = animals[animals["animal"].isin(result.animal_factors["animal"])]
     write_table(out / "animals.csv", kept.reset_index(drop=True), ANIMALS)
     write_json(
@@ -237,6 +225,7 @@ def _write_analysis(
             "partition": result.partition,
             "warnings": list(result.warnings),
             "alpha": design.alpha,
+            "models": result.models,
             "contrasts": list(result.contrasts),
             "n_per_group": dict(result.n_per_group),
             "versions": versions(),
@@ -308,7 +297,7 @@ def _require_analysis_folder(out: Path) -> None:
         raise InputError(msg)
 
 
-def _design_text(design: Design, result: Analysis) -> list[str]:
+def _design_text(design: Design, result: Answers) -> list[str]:
     lines = [
         f"Model: {result.formula}.",
         f"Regions are called at a false discovery rate of {design.alpha:g} (Benjamini-Hochberg).",

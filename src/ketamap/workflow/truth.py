@@ -27,6 +27,7 @@ class ContrastScore:
     """How the planted changes of one contrast were recovered, relative estimand."""
 
     name: str
+    measure: str
     planted: int
     """Planted changes of `NOTABLE_FOLD` or more in regions that could be tested."""
 
@@ -152,22 +153,23 @@ def score_effects(
     effects
         Columns of `ketamap.core.tables.EFFECTS`.
     truth
-        Columns ``region_id, contrast, planted_log2``, zeros included.
+        Columns ``region_id, contrast, planted_log2``, zeros included, and ``measure`` where
+        it holds for one measure only.
     alpha
         False discovery rate.
     """
     tested = effects[(effects.estimand == "relative") & effects.testable]
-    both = tested.merge(
-        truth[["region_id", "contrast", "planted_log2"]], on=["region_id", "contrast"]
-    )
+    key = [c for c in ("region_id", "contrast", "measure") if c in truth.columns]
+    both = tested.merge(truth[[*key, "planted_log2"]], on=key)
     scores = []
-    for name, part in both.groupby("contrast", sort=True):
+    for (measure, name), part in both.groupby(["measure", "contrast"], sort=True):
         notable = part[part.planted_log2.abs() >= np.log2(NOTABLE_FOLD) - 1e-9]
         right = np.sign(notable.estimate_log2) == np.sign(notable.planted_log2)
         unplanted = part[part.planted_log2 == 0]
         scores.append(
             ContrastScore(
                 name=str(name),
+                measure=str(measure),
                 planted=len(notable),
                 right_sign=int(right.sum()),
                 found=int((right & (notable.q < alpha)).sum()),
