@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ketamap.stats.response import aicc, fit_curves
+from ketamap.stats.response import aicc, curve_bands, fit_curves
 
 DOSES = np.array([3.0, 10.0, 30.0, 100.0])
 UNIT = 0.2 * (np.eye(4) + 1.0)
@@ -50,3 +50,29 @@ def test_criterion_weighs_misfit_against_parameters():
     one, two = aicc(np.array([0.0, 9.0]), df, n, 2), aicc(np.zeros(2), df, n, 3)
     assert one[0] < two[0]
     assert one[1] > two[1]
+
+
+def test_bands_begin_at_zero_and_end_as_the_interval_of_the_highest_dose():
+    y = np.stack([1.2 * DOSES / (12.0 + DOSES), 0.01 * DOSES, np.zeros(4)])
+    how = (UNIT, np.full(3, 0.05**2), np.full(3, 40.0), DOSES)
+    found = fit_curves(y, *how)
+    line, emax = curve_bands(y, *how, np.array([0.0, 15.0, 100.0]))
+    np.testing.assert_allclose(line[:, :, 0], 0.0)
+    np.testing.assert_allclose(emax[:, :, 0], 0.0)
+    np.testing.assert_allclose(emax[:, :, 2], [found.top, found.top_low, found.top_high])
+    np.testing.assert_allclose(line[0, :, 2], 100.0 * found.slope)
+    np.testing.assert_allclose(line[2, :, 2] - line[0, :, 2], 100.0 * found.slope_half)
+    for curve in (line, emax):
+        assert (curve[1] <= curve[0] + 1e-12).all()
+        assert (curve[0] <= curve[2] + 1e-12).all()
+
+
+def test_the_band_of_an_emax_curve_holds_the_truth_at_each_dose():
+    rng = np.random.default_rng(2)
+    noise = rng.multivariate_normal(np.zeros(4), 0.1**2 * UNIT, 600)
+    at = np.array([5.0, 20.0, 60.0])
+    truth = at / (20.0 + at)
+    y = DOSES / (20.0 + DOSES) + noise
+    _, emax = curve_bands(y, UNIT, np.full(600, 0.01), np.full(600, 1e6), DOSES, at)
+    inside = (emax[1] <= truth) & (truth <= emax[2])
+    assert inside.mean(axis=0) == pytest.approx(0.96, abs=0.04)

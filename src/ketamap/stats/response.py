@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -32,6 +33,9 @@ ED50_SPAN = 30.0
 LEVEL = 0.95
 """Of the intervals."""
 
+DRAWN = 13
+"""Doses at which a curve is given for drawing, from the control on, denser at low doses."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Curves:
@@ -50,6 +54,112 @@ class Curves:
     top_low: NDArray[np.float64]
     top_high: NDArray[np.float64]
     misfit_emax: NDArray[np.float64]
+
+
+class _Profile(NamedTuple):
+    """A line and Emax curves of fixed ED50 beside the effects; the line comes first."""
+
+    grid: NDArray[np.float64]
+    """ED50 of each Emax curve."""
+
+    height: NDArray[np.float64]
+    """Factor of each curve, shape ``(region, curve)``."""
+
+    variance: NDArray[np.float64]
+    """Of the factor, same shape."""
+
+    misfit: NDArray[np.float64]
+    """Weighted sum of squares beside each curve, same shape."""
+
+    limit: NDArray[np.float64]
+    """By how much the misfit may rise within the interval, shape ``(region,)``."""
+
+    @property
+    def rise(self) -> NDArray[np.float64]:
+        """Misfit of each Emax curve above the least, shape ``(region, curve - 1)``."""
+        curve = self.misfit[:, 1:]
+        return np.asarray(curve - curve.min(axis=1, keepdims=True))
+
+    @property
+    def inside(self) -> NDArray[np.bool_]:
+        """Emax curves within the interval."""
+        return np.asarray(self.rise <= self.limit[:, None])
+
+    @property
+    def half(self) -> NDArray[np.float64]:
+        """Half width of the interval of each Emax curve's factor."""
+        room = np.maximum(self.limit[:, None] - self.rise, 0.0)
+        return np.asarray(np.sqrt(room * self.variance[:, 1:]))
+
+
+def _shapes(
+    grid: NDArray[np.float64], doses: NDArray[np.float64], top: float
+) -> NDArray[np.float64]:
+    """Return a line (1 at the highest dose), then an Emax curve for each ED50; ``(curve, dose)``."""
+    return np.vstack([doses / top, doses / (grid[:, None] + doses)])
+
+
+def _profile(
+    effects: NDArray[np.float64],
+    unit_covariance: NDArray[np.float64],
+    variance: NDArray[np.float64],
+    df: NDArray[np.float64],
+    doses: NDArray[np.float64],
+) -> _Profile:
+    """Fit the factor of every curve by generalised least squares."""
+    inverse = np.linalg.inv(unit_covariance)
+    total = np.einsum("rd,de,re->r", effects, inverse, effects) / variance
+    grid = np.geomspace(doses.min() / ED50_SPAN, doses.max() * ED50_SPAN, ED50_GRID)
+    shapes = _shapes(grid, doses, float(doses.max()))
+    size = np.einsum("gd,de,ge->g", shapes, inverse, shapes)
+    height = effects @ inverse @ shapes.T / size
+    spread = variance[:, None] / size
+    return _Profile(
+        grid=grid,
+        height=height,
+        variance=spread,
+        misfit=np.maximum(total[:, None] - height**2 / spread, 0.0),
+        limit=np.asarray(stats.f.ppf(LEVEL, 1, df)),
+    )
+
+
+def curve_bands(
+    effects: NDArray[np.float64],
+    unit_covariance: NDArray[np.float64],
+    variance: NDArray[np.float64],
+    df: NDArray[np.float64],
+    doses: NDArray[np.float64],
+    at: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the line and the Emax curve at some doses, each with its interval.
+
+    Parameters
+    ----------
+    effects, unit_covariance, variance, df, doses
+        See `fit_curves`.
+    at
+        Doses above the control's, shape ``(place,)``.
+
+    Returns
+    -------
+    linear, emax
+        Shape ``(3, region, place)``: curve, lower and upper end; the intervals of each
+        dose by the profile of the likelihood, as those of the highest dose.
+    """
+    p = _profile(effects, unit_covariance, variance, df, doses)
+    shapes = _shapes(p.grid, at, float(doses.max()))
+    line_half = np.sqrt(p.limit * p.variance[:, 0])
+    line = np.stack([p.height[:, 0] + sign * line_half for sign in (0.0, -1.0, 1.0)])
+    best = np.argmin(p.misfit[:, 1:], axis=1)
+    rows, curves = np.arange(len(effects)), p.height[:, 1:]
+    inside = p.inside[:, :, None]
+    low, high = ((curves + sign * p.half)[:, :, None] * shapes[1:] for sign in (-1.0, 1.0))
+    ends = (
+        np.where(inside, low, np.inf).min(axis=1),
+        np.where(inside, high, -np.inf).max(axis=1),
+    )
+    middle = curves[rows, best][:, None] * shapes[1:][best]
+    return line[:, :, None] * shapes[0], np.stack([middle, *ends])
 
 
 def fit_curves(
@@ -79,22 +189,13 @@ def fit_curves(
         likelihood, rounded outwards to the grid.  An end of the interval of ED50 at the end of the grid is 0 or infinite:
         the data do not bound it there.
     """
-    inverse = np.linalg.inv(unit_covariance)
-    total = np.einsum("rd,de,re->r", effects, inverse, effects) / variance
-    limit = stats.f.ppf(LEVEL, 1, df)
-    grid = np.geomspace(doses.min() / ED50_SPAN, doses.max() * ED50_SPAN, ED50_GRID)
-    shapes = np.vstack([doses / doses.max(), doses / (grid[:, None] + doses)])
-    size = np.einsum("gd,de,ge->g", shapes, inverse, shapes)
-    a = effects @ inverse @ shapes.T / size
-    v = variance[:, None] / size
-    misfit = np.maximum(total[:, None] - a**2 / v, 0.0)
+    profile = _profile(effects, unit_covariance, variance, df, doses)
+    grid, a, v, misfit, limit = profile
     line, curve = misfit[:, 0], misfit[:, 1:]
     best = np.argmin(curve, axis=1)
     rows = np.arange(len(effects))
-    rise = curve - curve[rows, best][:, None]
-    inside = rise <= limit[:, None]
-    half = np.sqrt(np.maximum(limit[:, None] - rise, 0.0) * v[:, 1:])
-    at_top = shapes[1:, np.argmax(doses)]
+    inside, half = profile.inside, profile.half
+    at_top = doses.max() / (grid + doses.max())
     low = np.where(inside, (a[:, 1:] - half) * at_top, np.inf).min(axis=1)
     high = np.where(inside, (a[:, 1:] + half) * at_top, -np.inf).max(axis=1)
     first, last = np.argmax(inside, axis=1), ED50_GRID - 1 - np.argmax(inside[:, ::-1], axis=1)
@@ -158,7 +259,8 @@ def response_frame(
         One row per estimand, day and region with a dose effect: region_id, acronym,
         measure, estimand, days, model (linear or emax, the lower AICc), effect of the
         highest dose on that curve with interval, slope_log2_per_dose with interval,
-        emax_log2, ed50 with interval (0 or infinite: not bounded), aicc_linear, aicc_emax.
+        emax_log2, ed50 with interval (0 or infinite: not bounded), aicc_linear, aicc_emax,
+        and for drawing curve_doses with curve_log2 and its interval (lists, pointwise).
         For display: the curve was chosen by the data, and tests nothing.
     """
     inverse = np.linalg.pinv(design.matrix)
@@ -189,6 +291,7 @@ COLUMNS = (
     *("top_log2", "top_low_log2", "top_high_log2"),
     *("slope_log2_per_dose", "slope_low_log2_per_dose", "slope_high_log2_per_dose"),
     *("emax_log2", "ed50", "ed50_low", "ed50_high", "aicc_linear", "aicc_emax"),
+    *("curve_doses", "curve_log2", "curve_low_log2", "curve_high_log2"),
 )
 """Of the frame of curves."""
 
@@ -205,10 +308,13 @@ def _curve_columns(
     variance = np.mean(estimates.se[part] ** 2 / np.diag(unit), axis=1)
     df = np.broadcast_to(estimates.df, estimates.se.shape)[part].min(axis=1)
     c = fit_curves(estimates.estimate[part], unit, variance, df, doses)
+    drawn = float(doses.max()) * np.linspace(0.0, 1.0, DRAWN) ** 1.5
+    bands = curve_bands(estimates.estimate[part], unit, variance, df, doses, drawn)
     n = np.minimum(df, 1e6) + len(doses)
     linear, emax = aicc(c.misfit_linear, df, n, 2), aicc(c.misfit_emax, df, n, 3)
     curved, top = emax < linear, float(doses.max())
     line, half = c.slope * top, c.slope_half * top
+    middle, low, high = np.where(curved[:, None], bands[1], bands[0]) / LN2
     return {
         "model": np.where(curved, "emax", "linear").astype(object),
         "top_dose": top,
@@ -224,4 +330,15 @@ def _curve_columns(
         "ed50_high": c.ed50_high,
         "aicc_linear": linear,
         "aicc_emax": emax,
+        "curve_doses": _rows(np.broadcast_to(drawn, middle.shape)),
+        "curve_log2": _rows(middle),
+        "curve_low_log2": _rows(low),
+        "curve_high_log2": _rows(high),
     }
+
+
+def _rows(values: NDArray[np.float64]) -> NDArray[np.object_]:
+    """Rows of an array as lists, one to a cell of a table."""
+    cells = np.empty(len(values), dtype=object)
+    cells[:] = [row.tolist() for row in values]
+    return cells
