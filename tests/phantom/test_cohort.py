@@ -10,6 +10,8 @@ from ketamap.core.errors import InputError, StructureNotFoundError
 from ketamap.core.study import Regimen
 from ketamap.core.tables import REGIONS
 from ketamap.phantom.cohort import (
+    AXONS,
+    CELLS,
     CohortNoise,
     Effect,
     PhantomGroup,
@@ -20,9 +22,10 @@ from ketamap.phantom.cohort import (
     effects_log2,
     planted_effects,
 )
-from ketamap.phantom.density import base_densities, own_volumes_mm3
+from ketamap.phantom.density import base_densities, base_lengths, own_volumes_mm3
 
 DOWN_30, UP_30 = {"DR", "DMH", "MPN"}, {"ZI", "SNr"}
+FEWER_AXONS, MORE_AXONS = {"AUD", "VIS"}, {"PL", "ILA", "ACA"}
 DOWN_100, UP_100 = {"VTA", "SNc", "RR", "PAG", "CLI", "DR"}, {"ARH", "PVH", "TU", "VMH"}
 
 
@@ -61,11 +64,52 @@ def test_the_default_cohort_is_vehicle_and_two_doses_of_four():
 
 def test_planted_directions_are_those_of_the_paper(atlas):
     planted = planted_effects(default_cohort(), atlas.structures)
+    planted = planted[planted["measure"] == CELLS]
     for dose, down, up in ((30.0, DOWN_30, UP_30), (100.0, DOWN_100, UP_100)):
         at_dose = planted[planted["dose_mg_per_kg"] == dose]
         assert set(at_dose.loc[at_dose["effect_log2"] < 0, "acronym"]) == down
         assert set(at_dose.loc[at_dose["effect_log2"] > 0, "acronym"]) == up
     assert planted["effect_log2"].abs().between(np.log2(1.5) - 1e-9, np.log2(2.2) + 1e-9).all()
+
+
+def test_axons_fall_in_sensory_and_rise_in_prefrontal_areas_at_the_high_dose(atlas):
+    planted = planted_effects(default_cohort(), atlas.structures)
+    axons = planted[planted["measure"] == AXONS].set_index("acronym")
+    assert set(axons["dose_mg_per_kg"]) == {100.0}
+    np.testing.assert_allclose(axons.loc[sorted(FEWER_AXONS), "effect_log2"], np.log2(0.7))
+    np.testing.assert_allclose(axons.loc[sorted(MORE_AXONS), "effect_log2"], np.log2(1.3))
+    tree = atlas.structures
+    parts = {
+        tree.acronym_of(i)
+        for a in FEWER_AXONS | MORE_AXONS
+        for i in tree.descendants(tree.id_of(a))
+    }
+    assert set(axons.index) == FEWER_AXONS | MORE_AXONS | parts
+
+
+def test_axons_and_cells_of_an_animal_have_their_own_noise(atlas):
+    plan = default_cohort(1, 40, noise=CohortNoise(animal_sd_ln=0.3, region_sd_ln=0.2))
+    ones = np.ones(len(atlas.structures))
+    untreated = [one for one in plan.animals if one.group.regimen.dose_mg_per_kg == 0]
+    cells, axons = (
+        np.log([animal_densities(plan, a, ones, atlas.structures, measure=m) for a in untreated])
+        for m in (CELLS, AXONS)
+    )
+    assert axons.mean(axis=1).std() == pytest.approx(0.3, rel=0.35)
+    assert abs(np.corrcoef(cells.ravel(), axons.ravel())[0, 1]) < 0.3
+
+
+def test_a_table_of_axon_length_is_the_same_cohort_in_another_measure(atlas, volumes):
+    plan = default_cohort(noise=CohortNoise(animal_sd_ln=0.0, region_sd_ln=0.0))
+    table = cohort_table(plan, atlas, 3, volumes_mm3=volumes, measure=AXONS)
+    assert set(table["measure"]) == {AXONS}
+    density = (table["own"] / table["volume_own_mm3"]).where(table["volume_own_mm3"] > 0)
+    base = dict(zip(atlas.structures.acronyms, base_lengths(atlas), strict=True))
+    high = table["animal"].str.startswith("ket100")
+    for acronym, fold in (("AUDp", 0.7), ("PL", 1.3), ("CP", 1.0)):
+        mine = table["acronym"] == acronym
+        np.testing.assert_allclose(density[mine & ~high], base[acronym])
+        np.testing.assert_allclose(density[mine & high], fold * base[acronym])
 
 
 def test_an_effect_on_a_parent_reaches_all_its_parts(atlas):

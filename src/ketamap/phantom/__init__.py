@@ -3,7 +3,10 @@
 from ketamap.phantom.atlas import phantom_atlas as phantom_atlas
 from ketamap.phantom.atlas import phantom_name as phantom_name
 from ketamap.phantom.brain import PhantomBrain as PhantomBrain
+from ketamap.phantom.brain import PlannedAxons as PlannedAxons
 from ketamap.phantom.brain import plan_brain as plan_brain
+from ketamap.phantom.cohort import AXONS as AXONS
+from ketamap.phantom.cohort import CELLS as CELLS
 from ketamap.phantom.cohort import DEFAULT_GROUPS as DEFAULT_GROUPS
 from ketamap.phantom.cohort import NOTE as NOTE
 from ketamap.phantom.cohort import CohortNoise as CohortNoise
@@ -19,22 +22,29 @@ from ketamap.phantom.cohort import effects_log2 as effects_log2
 from ketamap.phantom.cohort import planted_effects as planted_effects
 from ketamap.phantom.deformation import random_transform as random_transform
 from ketamap.phantom.density import base_densities as base_densities
+from ketamap.phantom.density import base_lengths as base_lengths
 from ketamap.phantom.density import own_volumes_mm3 as own_volumes_mm3
+from ketamap.phantom.fibres import FibreSettings as FibreSettings
 from ketamap.phantom.imaging import BrainSettings as BrainSettings
 
 __all__ = [
+    "AXONS",
+    "CELLS",
     "DEFAULT_GROUPS",
     "NOTE",
     "BrainSettings",
     "CohortNoise",
     "CohortPlan",
     "Effect",
+    "FibreSettings",
     "PhantomBrain",
     "PhantomGroup",
     "PlannedAnimal",
+    "PlannedAxons",
     "animal_densities",
     "animals_frame",
     "base_densities",
+    "base_lengths",
     "cohort_table",
     "default_cohort",
     "effects_log2",

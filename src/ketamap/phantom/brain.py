@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -13,13 +14,33 @@ from ketamap.core.errors import InputError
 from ketamap.core.space import FloatArray, Orientation, VoxelGrid, Zyx
 from ketamap.core.transform import Transform
 from ketamap.phantom.deformation import random_transform, sample_grid
-from ketamap.phantom.density import base_densities
-from ketamap.phantom.imaging import BrainSettings, channel, somata
+from ketamap.phantom.density import axon_axes, base_densities
+from ketamap.phantom.fibres import (
+    Fibres,
+    grow_fibres,
+    lengths_table,
+    most_length_per_mm3,
+    no_fibres,
+    place_fibres,
+)
+from ketamap.phantom.imaging import BrainSettings, channel, fibre_spots, somata
 from ketamap.phantom.noise import stream_seed
 from ketamap.phantom.planting import Planted, most_cells_per_mm3, plant
-from ketamap.phantom.render import Channel, Somata, paint_block
+from ketamap.phantom.render import Channel, Spots, paint_block
 from ketamap.phantom.truth import cells_table, counts_table
 from ketamap.phantom.warping import carry_image, carry_labels, unit_volume, volumes_mm3
+
+
+@dataclass(frozen=True, eq=False, slots=True, kw_only=True)
+class PlannedAxons:
+    """Fibre wanted in a phantom brain."""
+
+    lengths_per_mm3: ArrayLike
+    """mm of fibre per mm3 wanted in each structure itself, by row of the tree; lowered where
+    fibres could not be told apart."""
+
+    effects_log2: ArrayLike
+    """Planted effect of each structure, recorded in `PhantomBrain.lengths`."""
 
 
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True)
@@ -48,23 +69,28 @@ class PhantomBrain:
     """Per structure itself and hemisphere: ``region_id, acronym, hemisphere, planted, asked,
     volume_mm3, density_per_mm3`` (wanted) ``, effect_log2`` (of the design)."""
 
+    lengths: pd.DataFrame
+    """Planted fibre per structure itself and hemisphere, see `fibres.lengths_table`."""
+
+    fibres: Fibres = field(repr=False)
+    """Planted fibres, point by point."""
+
     settings: BrainSettings
     """How it is imaged."""
 
     _signal: Channel = field(repr=False)
     _background: Channel = field(repr=False)
-    _somata: Somata = field(repr=False)
+    _lights: tuple[Spots, ...] = field(repr=False)
 
     def signal_block(self, start: Zyx[int], stop: Zyx[int]) -> NDArray[np.uint16]:
         """Paint voxels ``[start, stop)`` of the signal image; the same for every chunking."""
         _check_block(start, stop, self.signal_grid)
-        return paint_block(self._signal, self._somata, start, stop)
+        return paint_block(self._signal, self._lights, start, stop)
 
     def background_block(self, start: Zyx[int], stop: Zyx[int]) -> NDArray[np.uint16]:
         """Paint voxels ``[start, stop)`` of the autofluorescence image."""
         _check_block(start, stop, self.background_grid)
-        none = Somata(np.empty((0, 3)), np.empty(0, np.float32), np.ones(3))
-        return paint_block(self._background, none, start, stop)
+        return paint_block(self._background, (), start, stop)
 
 
 def plan_brain(
@@ -73,6 +99,7 @@ def plan_brain(
     *,
     densities_per_mm3: ArrayLike | None = None,
     effects_log2: ArrayLike | None = None,
+    axons: PlannedAxons | None = None,
     settings: BrainSettings | None = None,
 ) -> PhantomBrain:
     """Decide everything about one phantom brain; images are painted later, by blocks.
@@ -89,6 +116,8 @@ def plan_brain(
         the minimum distance allows are lowered to it (`counts` shows asked and wanted).
     effects_log2
         Planted effect of each structure, recorded in `counts`; left out: none.
+    axons
+        Fibre wanted in each structure; left out: the brain has none.
     settings
         How it is imaged.
 
@@ -106,9 +135,12 @@ def plan_brain(
     """
     settings = settings or BrainSettings()
     n = len(atlas.structures)
+    axons = axons or PlannedAxons(lengths_per_mm3=np.zeros(n), effects_log2=np.zeros(n))
+    length = _per_structure(axons.lengths_per_mm3, n, "lengths_per_mm3")
     wanted = base_densities(atlas) if densities_per_mm3 is None else densities_per_mm3
     density = _per_structure(wanted, n, "densities_per_mm3")
-    _check_not_negative(density, atlas)
+    for name, values in (("densities_per_mm3", density), ("lengths_per_mm3", length)):
+        _check_not_negative(values, atlas, name)
     planned = np.zeros(n) if effects_log2 is None else effects_log2
     effect = _per_structure(planned, n, "effects_log2")
     transform = random_transform(
@@ -119,7 +151,11 @@ def plan_brain(
     )
     rng = np.random.default_rng(np.random.SeedSequence([animal_seed, 0xC3]))
     lattice = sample_grid(atlas, transform, (settings.lattice_um,) * 3)
-    planted, volumes = _plant(atlas, transform, lattice, density, settings, rng)
+    labels = carry_labels(unit_volume(atlas), atlas.grid, transform, lattice)
+    volumes = volumes_mm3(labels, lattice, n)
+    planted = _plant(atlas, transform, (labels, lattice, volumes), density, settings, rng)
+    length = np.minimum(length, most_length_per_mm3(settings.lattice_um))
+    fibres = _grow(atlas, transform, (labels, lattice, volumes), length, settings, animal_seed)
     signal_grid = sample_grid(atlas, transform, settings.voxel_um)
     background_grid = sample_grid(atlas, transform, settings.background_voxel_um)
     tissue = carry_image(atlas.template, atlas.grid, transform, lattice)
@@ -139,28 +175,69 @@ def plan_brain(
         transform=transform,
         cells=cells_table(planted, atlas.structures),
         counts=counts_table(planted, atlas.structures, volumes, density, effect),
+        lengths=lengths_table(
+            fibres,
+            atlas,
+            volumes,
+            length,
+            _per_structure(axons.effects_log2, n, "effects_log2"),
+        ),
+        fibres=fibres,
         settings=settings,
         _signal=signal,
         _background=background,
-        _somata=somata(planted, signal_grid, settings, rng),
+        _lights=(
+            somata(planted, signal_grid, settings, rng),
+            fibre_spots(fibres, signal_grid, settings, rng),
+        ),
     )
+
+
+_Labelled: TypeAlias = tuple[NDArray[np.int16], VoxelGrid, FloatArray]
+"""Units on a lattice over the sample, the lattice, and the volume of each unit, mm3."""
 
 
 def _plant(
     atlas: Atlas,
     transform: Transform,
-    lattice: VoxelGrid,
+    labelled: _Labelled,
     density_per_mm3: FloatArray,
     settings: BrainSettings,
     rng: np.random.Generator,
-) -> tuple[Planted, FloatArray]:
-    """Plant the cells; also return each structure's volume in the sample, ``(n, 2)`` mm3."""
-    labels = carry_labels(unit_volume(atlas), atlas.grid, transform, lattice)
-    volumes = volumes_mm3(labels, lattice, len(atlas.structures))
+) -> Planted:
+    """Plant the cells."""
+    labels, lattice, volumes = labelled
     capped = np.minimum(density_per_mm3, most_cells_per_mm3(settings.min_distance_um))
     asked = np.floor(capped[:, None] * volumes + rng.random(volumes.shape)).astype(np.int64)
     distance_um = settings.min_distance_um
-    return plant(atlas, transform, labels, lattice, asked.ravel(), distance_um, rng), volumes
+    return plant(atlas, transform, labels, lattice, asked.ravel(), distance_um, rng)
+
+
+def _grow(
+    atlas: Atlas,
+    transform: Transform,
+    labelled: _Labelled,
+    length_per_mm3: FloatArray,
+    settings: BrainSettings,
+    seed: int,
+) -> Fibres:
+    """Grow the fibres; their directions are carried from the atlas by the affine part."""
+    labels, lattice, volumes = labelled
+    if not length_per_mm3.any():
+        return no_fibres(settings.fibres.step_um)
+    turned = axon_axes(atlas.structures) @ transform.affine.matrix[:3, :3].T
+    size = np.linalg.norm(turned, axis=1, keepdims=True)
+    points_um, fibre = grow_fibres(
+        labels,
+        lattice,
+        (length_per_mm3[:, None] * volumes).ravel(),
+        seed,
+        settings=settings.fibres,
+        headings=np.repeat(turned / np.maximum(size, 1e-12), 2, axis=0),
+    )
+    return place_fibres(
+        points_um, fibre, step_um=settings.fibres.step_um, atlas=atlas, transform=transform
+    )
 
 
 def _per_structure(values: ArrayLike, n: int, name: str) -> FloatArray:
@@ -174,10 +251,10 @@ def _per_structure(values: ArrayLike, n: int, name: str) -> FloatArray:
     return array
 
 
-def _check_not_negative(density_per_mm3: FloatArray, atlas: Atlas) -> None:
-    if density_per_mm3.min() < 0.0:
-        acronym = atlas.structures.acronyms[int(density_per_mm3.argmin())]
-        msg = f"densities_per_mm3 must be 0 or more, got {density_per_mm3.min():g} for {acronym}."
+def _check_not_negative(values: FloatArray, atlas: Atlas, name: str) -> None:
+    if values.min() < 0.0:
+        acronym = atlas.structures.acronyms[int(values.argmin())]
+        msg = f"{name} must be 0 or more, got {values.min():g} for {acronym}."
         raise InputError(msg)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -17,7 +18,13 @@ from ketamap.core.atlas import HEMISPHERES, Atlas, Structures
 from ketamap.core.errors import InputError, StructureNotFoundError
 from ketamap.core.space import FloatArray
 from ketamap.core.study import Regimen
-from ketamap.phantom.density import base_densities, own_volumes_mm3, rows_with_parts
+from ketamap.phantom.density import base_densities, base_lengths, own_volumes_mm3, rows_with_parts
+
+CELLS, AXONS = "cells", "axon_length_mm"
+"""What is planted, by the names of the region table."""
+
+_STREAMS = {CELLS: 0xA1, AXONS: 0xA3}
+"""Streams of chance of the factors between animals: staining shows cells and axons apart."""
 
 NOTE = (
     "Phantom brains: made by the program, with planted changes. The directions of the changes "
@@ -28,13 +35,16 @@ NOTE = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Effect:
-    """A planted change of cell density in one structure and all its parts."""
+    """A planted change of one structure and all its parts."""
 
     acronym: str
     """Allen acronym."""
 
     fold: float
     """Density as a multiple of an untreated animal's; 0.5 is half, 2 is double."""
+
+    measure: str = CELLS
+    """What changes: `CELLS` or `AXONS`."""
 
     def __post_init__(self) -> None:
         if not 0.0 < self.fold < float("inf"):
@@ -116,19 +126,24 @@ def _vehicle_30_100(days: int = 10) -> tuple[PhantomGroup, ...]:
         "VTA": 1 / 2.0, "SNc": 1 / 1.8, "RR": 1 / 1.8, "PAG": 1 / 1.6, "CLI": 1 / 2.2,
         "DR": 1 / 1.9, "ARH": 2.0, "PVH": 1.9, "TU": 1.7, "VMH": 1.8,
     }  # fmt: skip
+    axons = {"AUD": 0.7, "VIS": 0.7, "PL": 1.3, "ILA": 1.3, "ACA": 1.3}
+    none = dict[str, float]()
     return tuple(
         PhantomGroup(
             regimen=Regimen(drug="ketamine", dose_mg_per_kg=dose, days=days),
-            effects=tuple(Effect(acronym=a, fold=f) for a, f in folds.items()),
+            effects=(
+                *(Effect(acronym=a, fold=f) for a, f in cells.items()),
+                *(Effect(acronym=a, fold=f, measure=AXONS) for a, f in fibres.items()),
+            ),
         )
-        for dose, folds in ((0.0, dict[str, float]()), (30.0, low), (100.0, high))
+        for dose, cells, fibres in ((0.0, none, none), (30.0, low, none), (100.0, high, axons))
     )
 
 
 DEFAULT_GROUPS = _vehicle_30_100()
 """Vehicle, 30 and 100 mg/kg ketamine a day for 10 days.
 
-Directions of TH+ changes: Datta M.S. et al. (2023), Whole-brain mapping reveals the
+Directions of changes of TH+ cells, and at 100 mg/kg of TH+ axons: Datta M.S. et al. (2023), Whole-brain mapping reveals the
 divergent impact of ketamine on the dopamine system, Cell Reports 42, 113491.  Sizes: ours.
 """
 
@@ -199,8 +214,10 @@ def animals_frame(plan: CohortPlan) -> pd.DataFrame:
     )
 
 
-def effects_log2(group: PhantomGroup, structures: Structures) -> FloatArray:
-    """Planted log2 change of each structure, by row of the tree.
+def effects_log2(
+    group: PhantomGroup, structures: Structures, *, measure: str = CELLS
+) -> FloatArray:
+    """Planted log2 change of each structure in one measure, by row of the tree.
 
     Raises
     ------
@@ -208,7 +225,7 @@ def effects_log2(group: PhantomGroup, structures: Structures) -> FloatArray:
         If the atlas lacks a structure that is to change.
     """
     planted = np.zeros(len(structures))
-    for effect in group.effects:
+    for effect in (one for one in group.effects if one.measure == measure):
         rows = rows_with_parts(structures, effect.acronym)
         if not rows:
             msg = (
@@ -221,10 +238,13 @@ def effects_log2(group: PhantomGroup, structures: Structures) -> FloatArray:
 
 
 def planted_effects(plan: CohortPlan, structures: Structures) -> pd.DataFrame:
-    """List the planted changes: ``group, dose_mg_per_kg, days, region_id, acronym, effect_log2``."""
+    """List the planted changes.
+
+    Columns ``group, dose_mg_per_kg, days, region_id, acronym, measure, effect_log2``.
+    """
     records = []
-    for group in plan.groups:
-        change = effects_log2(group, structures)
+    for group, measure in product(plan.groups, (CELLS, AXONS)):
+        change = effects_log2(group, structures, measure=measure)
         records += [
             {
                 "group": group.regimen.group,
@@ -232,24 +252,31 @@ def planted_effects(plan: CohortPlan, structures: Structures) -> pd.DataFrame:
                 "days": group.regimen.days,
                 "region_id": int(structures.ids[row]),
                 "acronym": structures.acronyms[row],
+                "measure": measure,
                 "effect_log2": float(change[row]),
             }
             for row in np.flatnonzero(change)
         ]
-    columns = ["group", "dose_mg_per_kg", "days", "region_id", "acronym", "effect_log2"]
+    columns = ["group", "dose_mg_per_kg", "days", "region_id", "acronym", "measure", "effect_log2"]
     return pd.DataFrame(records, columns=columns)
 
 
 def animal_densities(
-    plan: CohortPlan, animal: PlannedAnimal, base_per_mm3: FloatArray, structures: Structures
+    plan: CohortPlan,
+    animal: PlannedAnimal,
+    base_per_mm3: FloatArray,
+    structures: Structures,
+    *,
+    measure: str = CELLS,
 ) -> FloatArray:
-    """Cells per mm3 of one animal: base x planted effect x animal factor x structure factors."""
-    change = np.exp2(effects_log2(animal.group, structures))
-    return base_per_mm3 * change * _factors(plan.noise, len(base_per_mm3), animal.seed)
+    """Cells, or mm of axon, per mm3: base x planted effect x animal and structure factors."""
+    change = np.exp2(effects_log2(animal.group, structures, measure=measure))
+    stream = _STREAMS[measure]
+    return base_per_mm3 * change * _factors(plan.noise, len(base_per_mm3), animal.seed, stream)
 
 
 def _factors(noise: CohortNoise, n: int, *seed: int) -> FloatArray:
-    rng = np.random.default_rng(np.random.SeedSequence([*seed, 0xA1]))
+    rng = np.random.default_rng(np.random.SeedSequence(seed))
     shared = noise.animal_sd_ln * rng.standard_normal()
     return np.asarray(np.exp(shared + noise.region_sd_ln * rng.standard_normal(n)))
 
@@ -261,11 +288,13 @@ def cohort_table(
     *,
     effects: bool = True,
     volumes_mm3: FloatArray | None = None,
+    measure: str = CELLS,
 ) -> pd.DataFrame:
     """Simulate the region table of a cohort, without images.
 
-    The same densities, effects and noise as the images have, and counts rounded at random;
-    brains differ in size by 5 % (standard deviation of the volume).
+    The same densities, effects and noise as the images have; cells are whole numbers,
+    rounded at random, length is not; brains differ in size by 5 % (standard deviation of
+    the volume).
 
     Parameters
     ----------
@@ -279,25 +308,30 @@ def cohort_table(
         False plants nothing: a null cohort.
     volumes_mm3
         `own_volumes_mm3(atlas)`, where many draws are made.
+    measure
+        `CELLS` or `AXONS`.
 
     Returns
     -------
     DataFrame
-        Columns of `ketamap.core.tables.REGIONS`, measure ``cells``; every structure that
-        has a volume of its own or below it.
+        Required columns of `ketamap.core.tables.REGIONS`; every structure that has a
+        volume of its own or below it.
     """
     structures = atlas.structures
     own_mm3 = own_volumes_mm3(atlas) if volumes_mm3 is None else volumes_mm3
-    base = base_densities(atlas, own_mm3)
+    base = base_densities(atlas, own_mm3) if measure == CELLS else base_lengths(atlas)
     frames = []
     for one in plan.animals:
-        density = base * _factors(plan.noise, len(base), seed, one.seed)
+        density = base * _factors(plan.noise, len(base), seed, one.seed, _STREAMS[measure])
         if effects:
-            density *= np.exp2(effects_log2(one.group, structures))
+            density *= np.exp2(effects_log2(one.group, structures, measure=measure))
         rng = np.random.default_rng(np.random.SeedSequence([seed, one.seed, 0xB7]))
         volumes = own_mm3 * np.exp(rng.normal(0.0, 0.05))
-        counts = np.floor(density[:, None] * volumes + rng.random(volumes.shape))
-        frames.append(_animal_rows(one.animal, structures, counts, volumes))
+        values = density[:, None] * volumes
+        if measure == CELLS:
+            values = np.floor(values + rng.random(volumes.shape))
+        rows = _animal_rows(one.animal, structures, values, volumes)
+        frames.append(rows.assign(measure=measure))
     return pd.concat(frames, ignore_index=True)
 
 

@@ -1,8 +1,8 @@
-"""How many TH+ cells each structure of a phantom brain holds.
+"""How many TH+ cells, and how much TH+ fibre, each structure of a phantom brain holds.
 
 **All sizes here are ours.**  They put many cells where dopamine and noradrenaline neurons
-are known to be and a modest floor everywhere else, so that a demonstration has some 250
-testable structures.  They are not measurements.
+are known to be, more fibre where they project to, and a modest floor everywhere else, so
+that a demonstration has some 250 testable structures.  They are not measurements.
 """
 
 from __future__ import annotations
@@ -64,6 +64,37 @@ _FLOOR_MOST_PER_MM3 = 400.0
 """... up to this density."""
 
 
+AXON_RICH_PER_MM2: dict[str, float] = {
+    "CP": 9.0,
+    "ACB": 9.0,
+    "OT": 8.0,
+    "CEA": 7.0,
+    "PL": 7.0,
+    "ILA": 7.0,
+    "ACA": 7.0,
+    "AUD": 7.0,
+    "VIS": 7.0,
+}
+"""Fibre in structures that dopamine neurons project to, mm per mm3, by Allen acronym.
+
+Real innervation is a thousand times denser; phantom fibres are as much thicker."""
+
+AXON_FLOOR_PER_MM2: dict[str, float] = {
+    "CTX": 4.0,
+    "CNU": 5.0,
+    "TH": 3.0,
+    "HY": 4.0,
+    "MB": 3.0,
+    "HB": 2.0,
+    "CB": 1.0,
+}
+"""Fibre elsewhere, mm per mm3, by division; fibre tracts and ventricles have none."""
+
+AXON_AXIS: dict[str, int] = {"CNU": 0, "HY": 0, "MB": 0, "PL": 1, "ILA": 1, "ACA": 1}
+"""Axis of the atlas (0 ap, 1 dv, 2 ml) along which fibres start, by acronym; later ones
+overrule earlier ones.  Elsewhere they start in any direction.  Ours."""
+
+
 def own_volumes_mm3(atlas: Atlas) -> FloatArray:
     """Volume of each structure itself in the atlas, left and right, shape ``(n, 2)``."""
     return volumes_mm3(unit_volume(atlas), atlas.grid, len(atlas.structures))
@@ -89,6 +120,34 @@ def base_densities(atlas: Atlas, volumes: FloatArray | None = None) -> FloatArra
     for acronym, per_mm3 in TH_RICH_PER_MM3.items():
         density[rows_with_parts(structures, acronym)] = per_mm3
     return density
+
+
+def base_lengths(atlas: Atlas) -> FloatArray:
+    """Fibre of each structure in an untreated animal, mm per mm3, shape ``(n,)``.
+
+    Parameters
+    ----------
+    atlas
+        Any atlas with Allen acronyms.
+    """
+    structures = atlas.structures
+    length = np.array(
+        [AXON_FLOOR_PER_MM2.get(division_of(structures, int(i)), 0.0) for i in structures.ids]
+    )
+    for acronym, per_mm2 in AXON_RICH_PER_MM2.items():
+        length[rows_with_parts(structures, acronym)] = per_mm2
+    return length
+
+
+def axon_axes(structures: Structures) -> FloatArray:
+    """Direction in the atlas along which fibres start in each structure, ``(n, 3)``.
+
+    Unit vectors (ap, dv, ml), zero where there is none.
+    """
+    axes = np.zeros((len(structures), 3))
+    for acronym, axis in AXON_AXIS.items():
+        axes[rows_with_parts(structures, acronym)] = np.eye(3)[axis]
+    return axes
 
 
 def rows_with_parts(structures: Structures, acronym: str) -> list[int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from ketamap.core.errors import InputError
 from ketamap.core.space import Orientation, VoxelGrid, Zyx
 from ketamap.phantom.deformation import SAMPLE_ORIENTATION
+from ketamap.phantom.fibres import Fibres, FibreSettings
 from ketamap.phantom.planting import Planted
-from ketamap.phantom.render import Channel, Somata
+from ketamap.phantom.render import Channel, Spots
 
 _SHADING_WAVES = 3
 """Cosines in the light-sheet shading along an axis."""
@@ -46,11 +47,14 @@ class BrainSettings:
     displacement_um: float = 150.0
     """See `random_transform`."""
 
-    soma_counts: float = 320.0
+    soma_counts: float = 450.0
     """Median brightness of a soma above its surroundings, camera counts."""
 
     soma_sd_ln: float = 0.25
     """Spread of the brightness of somata, ln units."""
+
+    fibres: FibreSettings = field(default_factory=FibreSettings)
+    """How fibres run and look, where there are any."""
 
     signal_tissue_counts: float = 40.0
     """Typical autofluorescence in the signal image, counts."""
@@ -122,7 +126,7 @@ def _shading(n: int, amplitude: float, rng: np.random.Generator) -> NDArray[np.f
 
 def somata(
     planted: Planted, grid: VoxelGrid, settings: BrainSettings, rng: np.random.Generator
-) -> Somata:
+) -> Spots:
     """Sort cells along z and give each a brightness.
 
     The profile is the Gaussian whose variance is that of a solid ball (diameter squared
@@ -135,8 +139,35 @@ def somata(
         rng.normal(0.0, settings.soma_sd_ln, len(planted.positions_um))
     )
     order = np.argsort(planted.positions_um[:, 0], kind="stable")
-    return Somata(
+    return Spots(
         places=grid.to_index(planted.positions_um[order]),
+        peaks=peaks[order].astype(np.float32),
+        sigma=np.sqrt(variance) / spacing,
+    )
+
+
+def fibre_spots(
+    fibres: Fibres, grid: VoxelGrid, settings: BrainSettings, rng: np.random.Generator
+) -> Spots:
+    """Sort the points of fibres along z and give each a brightness: beads on a line.
+
+    Across a fibre the profile is the Gaussian whose variance is that of a solid disc
+    (diameter squared over 16, per axis) blurred by the point spread and by the voxel.  The
+    spots of neighbouring points add up to a line of the fibre's brightness.
+    """
+    spacing, look = np.asarray(grid.spacing_um), settings.fibres
+    variance = look.diameter_um**2 / 16 + settings.point_spread_um**2 + spacing**2 / 12
+    # a row of Gaussians one step apart sums to sigma sqrt(2 pi) / step
+    overlap = np.sqrt(2 * np.pi * variance.mean()) / fibres.step_um
+    n = int(fibres.fibre.max(initial=0)) + 1
+    brightness = look.counts * np.exp(rng.normal(0.0, look.sd_ln, n))
+    phase = rng.uniform(0.0, 2 * np.pi, n)
+    along = 2 * np.pi * fibres.step_um * np.arange(len(fibres.fibre)) / look.bead_um
+    beads = 1.0 + look.bead_depth * np.cos(along + phase[fibres.fibre])
+    peaks = brightness[fibres.fibre] * beads / overlap
+    order = np.argsort(fibres.points_um[:, 0], kind="stable")
+    return Spots(
+        places=grid.to_index(fibres.points_um[order]),
         peaks=peaks[order].astype(np.float32),
         sigma=np.sqrt(variance) / spacing,
     )

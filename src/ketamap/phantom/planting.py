@@ -81,7 +81,7 @@ def plant(
     InputError
         If fewer than 98 % of the cells find a place.
     """
-    order, first = _voxels_by_unit(labels, len(asked))
+    order, first = voxels_by_unit(labels, len(asked))
     size = np.diff(first)
     # densest first: the sparse still find room between the dense, not the other way round
     turn = np.argsort(-asked / np.maximum(size, 1), kind="stable")
@@ -96,7 +96,7 @@ def plant(
         index = np.column_stack(np.unravel_index(voxel, grid.shape))
         positions = grid.to_um(index + rng.uniform(-0.5, 0.5, index.shape))
         atlas_um = transform.to_atlas(positions)
-        right_place = np.flatnonzero(_units_at(atlas, atlas_um) == units)
+        right_place = np.flatnonzero(units_at(atlas, atlas_um) == units)
         taken = right_place[room.add(positions[right_place], units[right_place], need)]
         found.append((positions[taken], atlas_um[taken], units[taken]))
     n_asked, n_left = int(asked.sum()), int(asked.sum()) - sum(len(f[2]) for f in found)
@@ -114,7 +114,8 @@ def plant(
     return Planted(where, atlas_where, which, asked)
 
 
-def _units_at(atlas: Atlas, atlas_um: FloatArray) -> NDArray[np.int64]:
+def units_at(atlas: Atlas, atlas_um: FloatArray) -> NDArray[np.int64]:
+    """Structure and side at atlas positions, -1 in none; see `warping.unit_volume`."""
     rows = atlas.structures.rows_of(atlas.regions_at(atlas_um))
     side = np.where(atlas.is_left(atlas_um), 0, 1)
     return np.where(rows >= 0, 2 * rows + side, -1)
@@ -197,7 +198,7 @@ def _is_free(place: FloatArray, box: Zyx[int], distance: float, room: _Shelves) 
 
 
 @njit(nogil=True, cache=True)
-def _voxels_by_unit(
+def voxels_by_unit(
     labels: NDArray[np.int16], n_units: int
 ) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
     """Sort voxels by unit: flat indices, and where each unit's run starts (and the last ends)."""

@@ -1,12 +1,13 @@
-"""Painting blocks of a phantom image: tissue, somata, shading and noise.
+"""Painting blocks of a phantom image: tissue, somata, fibres, shading and noise.
 
 Every voxel is computed from its own place alone (tissue interpolated from a lattice, the
-somata that reach it in a fixed order, noise hashed from its index), so a block's voxels do
+spots of light that reach it in a fixed order, noise hashed from its index), so a block's voxels do
 not depend on how the volume is cut.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -16,8 +17,8 @@ from numpy.typing import NDArray
 from ketamap.core.space import FloatArray, Zyx
 from ketamap.phantom.noise import keyed_hash, normal_from_hash
 
-SOMA_REACH = 4.0
-"""Somata are painted up to this many standard deviations from their centre."""
+SPOT_REACH = 4.0
+"""Spots are painted up to this many standard deviations from their centre."""
 
 _SLAB_PLANES = 8
 """Planes painted at a time: bounds the memory beyond the block itself."""
@@ -44,8 +45,8 @@ class Channel(NamedTuple):
     """Of the whole volume."""
 
 
-class Somata(NamedTuple):
-    """Cells in voxel units, sorted along z."""
+class Spots(NamedTuple):
+    """Gaussian spots of light in voxel units, sorted along z: somata, or fibres point by point."""
 
     places: FloatArray
     """Fractional voxel index, shape ``(n, 3)``, ascending along z."""
@@ -56,9 +57,9 @@ class Somata(NamedTuple):
 
 
 def paint_block(
-    channel: Channel, somata: Somata, start: Zyx[int], stop: Zyx[int]
+    channel: Channel, lights: Sequence[Spots], start: Zyx[int], stop: Zyx[int]
 ) -> NDArray[np.uint16]:
-    """Paint ``[start, stop)`` of a channel.
+    """Paint ``[start, stop)`` of a channel: tissue and each set of spots.
 
     Returns
     -------
@@ -66,29 +67,30 @@ def paint_block(
         Shape ``stop - start``; rounded and clipped to 0..65535.
     """
     out = np.empty([b - a for a, b in zip(start, stop, strict=True)], dtype=np.uint16)
-    reach = SOMA_REACH * somata.sigma[0] + 1.0
     for z in range(start[0], stop[0], _SLAB_PLANES):
         top = min(z + _SLAB_PLANES, stop[0])
-        first, last = np.searchsorted(somata.places[:, 0], (z - reach, top + reach))
-        near = Somata(somata.places[first:last], somata.peaks[first:last], somata.sigma)
         light = np.zeros((top - z, *out.shape[1:]), dtype=np.float32)
-        _add_somata(light, near.places, near.peaks, near.sigma, (z, start[1], start[2]))
+        for spots in lights:
+            reach = SPOT_REACH * spots.sigma[0] + 1.0
+            first, last = np.searchsorted(spots.places[:, 0], (z - reach, top + reach))
+            places, peaks = spots.places[first:last], spots.peaks[first:last]
+            _add_spots(light, places, peaks, spots.sigma, (z, start[1], start[2]))
         _finish(out[z - start[0] : top - start[0]], light, channel, (z, start[1], start[2]))
     return out
 
 
 @njit(nogil=True, cache=True)
-def _add_somata(
+def _add_spots(
     light: NDArray[np.float32],
     places: FloatArray,
     peaks: NDArray[np.float32],
     sigma: FloatArray,
     start: Zyx[int],
 ) -> None:
-    """Add Gaussian profiles, one cell after the other in the order given."""
+    """Add Gaussian profiles, one spot after the other in the order given."""
     nz, ny, nx = light.shape
     for c in range(len(peaks)):
-        # the support depends on the cell alone, never on the block
+        # the support depends on the spot alone, never on the block
         z0, z1 = _support(places[c, 0], sigma[0], start[0], nz)
         y0, y1 = _support(places[c, 1], sigma[1], start[1], ny)
         x0, x1 = _support(places[c, 2], sigma[2], start[2], nx)
@@ -107,8 +109,8 @@ def _add_somata(
 
 @njit(nogil=True, cache=True, inline="always")
 def _support(centre: float, sigma: float, start: int, n: int) -> tuple[int, int]:
-    first = int(np.ceil(centre - SOMA_REACH * sigma)) - start
-    last = int(np.floor(centre + SOMA_REACH * sigma)) + 1 - start
+    first = int(np.ceil(centre - SPOT_REACH * sigma)) - start
+    last = int(np.floor(centre + SPOT_REACH * sigma)) + 1 - start
     return max(first, 0), min(last, n)
 
 
@@ -121,7 +123,7 @@ def _profile(distance: float, sigma: float) -> np.float32:
 def _finish(
     out: NDArray[np.uint16], light: NDArray[np.float32], channel: Channel, start: Zyx[int]
 ) -> None:
-    """Add tissue to the somata, shade, add noise and round."""
+    """Add tissue to the spots, shade, add noise and round."""
     nz, ny, nx = out.shape
     _, vy, vx = channel.shape
     shade_z, shade_y, shade_x = channel.profiles
