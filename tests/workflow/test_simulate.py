@@ -16,7 +16,6 @@ from ketamap.workflow import simulation_runs
 from ketamap.workflow.simulate import export_sbml, scorecard, simulate
 from ketamap.workflow.simulation_clinic import clinic_courses, off_target
 from ketamap.workflow.simulation_runs import DrawsFailedError, draw_courses, other_members
-from ketamap.workflow.simulation_study import read_study_plan, simulate_study
 from ketamap.workflow.simulation_summary import label_frame, regimen_in_words
 from ketamap.workflow.simulation_views import layers_for, quantities_of
 
@@ -221,43 +220,3 @@ def test_targeted_delivery_has_an_off_target_index_and_systemic_has_none():
     table, text = off_target(plan(targets=("LHb",)))
     assert "Off-target index" in text
     assert set(table["inside"]) == {"target", "outside"}
-
-
-def test_a_study_file_is_read_and_its_faults_are_named(tmp_path):
-    path = tmp_path / "study.yaml"
-    path.write_text("doses_mg_per_kg: [0, 30]\ndays: [10]\nn_per_group: 4\n", encoding="utf-8")
-    plan = read_study_plan(path)
-    assert [g.label for g in plan.groups] == ["vehicle 10 d", "30 mg/kg 10 d"]
-    path.write_text("doses_mg_per_kg: [10, 30]\ndays: [10]\n", encoding="utf-8")
-    with pytest.raises(InputError, match="must hold 0"):
-        read_study_plan(path)
-    path.write_text("doses_mg_per_kg: [0, -30]\ndays: [0]\ndosess: 1\n", encoding="utf-8")
-    with pytest.raises(InputError, match=r"(?s)doses_mg_per_kg.*days.*dosess|dosess"):
-        read_study_plan(path)
-
-
-def test_too_few_mice_are_refused(tmp_path):
-    with pytest.raises(InputError, match="at least 3"):
-        simulate_study(out=tmp_path, n=2)
-
-
-@pytest.mark.slow
-def test_encoded_signs_come_back_through_the_analysis_with_a_note(tmp_path):
-    path = tmp_path / "study.yaml"
-    path.write_text("doses_mg_per_kg: [0, 100]\ndays: [10]\n", encoding="utf-8")
-    done = simulate_study(path, out=tmp_path / "o", n=16)
-    assert done.right_sign >= 0.8 * done.planted > 0
-    page = done.report.read_text(encoding="utf-8")
-    assert "encoded" in page
-    assert "Simulated animals." in page
-
-
-@pytest.mark.slow
-def test_with_effects_off_nothing_is_found_in_nine_of_ten_cohorts(tmp_path):
-    path = tmp_path / "study.yaml"
-    path.write_text("doses_mg_per_kg: [0, 30]\ndays: [10]\n", encoding="utf-8")
-    calls = [
-        simulate_study(path, out=tmp_path / str(seed), n=6, seed=seed, effects=False).called
-        for seed in range(10)
-    ]
-    assert sum(called == 0 for called in calls) >= 9

@@ -84,11 +84,12 @@ def study(
     done = simulate_study(
         file, out=out, n=n, seed=seed, effects=effects, reporter=ConsoleReporter()
     )
-    typer.echo(
-        f"{done.n_animals} simulated mice; directions were put in (encoded), not found. Of "
-        f"{done.planted} planted changes {done.right_sign} are called with their direction; "
-        f"{done.called} calls in all."
-    )
+    typer.echo(f"{done.n_animals} simulated mice; directions were put in (encoded), not found.")
+    for one in done.recovered:
+        typer.echo(
+            f"{one.measure}: of {one.planted} planted changes {one.same_sign} are estimated with "
+            f"their direction and {one.right_sign} called; {one.called} calls in all."
+        )
     typer.echo(f"Report: {done.report.resolve()}")
 
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import pandas as pd
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from ketamap.core.atlas import Structures
 from ketamap.core.errors import InputError
+from ketamap.core.measures import in_order
 from ketamap.core.tables import ANIMALS, PLANTED_EFFECTS, REGIONS
 from ketamap.io.files import replacing
 from ketamap.io.manifests import read_json, write_json
@@ -19,6 +20,8 @@ from ketamap.io.study_files import faults_of, read_yaml
 from ketamap.io.tables import write_table
 from ketamap.phantom.density import own_volumes_mm3
 from ketamap.simulate.study import (
+    AXONS,
+    CELLS,
     NOTE,
     STUDY_GROUPS,
     StudyGroup,
@@ -39,8 +42,23 @@ RESULT = "analysis"
 LEAST_ANIMALS = 3
 """Animals per group that the statistics need."""
 
+MEASURES = (CELLS, AXONS)
+"""What is measured in simulated mice: TH+ cells and the length of dopamine axons."""
+
+
+def _listed(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+ALPHA = 0.05
+"""False discovery rate of the analysis: the design's default."""
+
+
 Dose = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
 Days = Annotated[int, Field(ge=1, le=60)]
+Measures = Annotated[
+    list[Literal["cells", "axon_length_mm"]], BeforeValidator(_listed), Field(min_length=1)
+]
 
 
 class StudyEntry(BaseModel):
@@ -52,7 +70,7 @@ class StudyEntry(BaseModel):
     doses_mg_per_kg: list[Dose] = Field(min_length=2)
     days: list[Days] = Field(min_length=1)
     n_per_group: Annotated[int, Field(ge=LEAST_ANIMALS)] | None = None
-    measure: str = "cells"
+    measure: Measures = ["cells", "axon_length_mm"]
     atlas: str = STUDY_ATLAS
 
 
@@ -69,11 +87,31 @@ class StudyPlan:
     n: int | None = None
     """Mice per group, where the file says it."""
 
-    measure: str = "cells"
-    """``cells`` or ``axon_length_mm``."""
+    measures: tuple[str, ...] = MEASURES
+    """What is analysed."""
 
     atlas: str = STUDY_ATLAS
     """Regions and their volumes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recovered:
+    """What the analysis of one measure called, relative effects."""
+
+    measure: str
+    """``cells`` or ``axon_length_mm``."""
+
+    called: int
+    """Region x contrast calls at the design's level."""
+
+    planted: int
+    """Region x contrast changes that were planted in analysed regions."""
+
+    right_sign: int
+    """Of the planted ones, those that were called with the planted direction."""
+
+    same_sign: int
+    """Of the planted ones, those whose estimate has the planted direction, called or not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,14 +124,23 @@ class SimulatedStudyResult:
     n_animals: int
     """Simulated mice."""
 
-    called: int
-    """Region x contrast calls at the design's level, relative effects."""
+    recovered: tuple[Recovered, ...]
+    """Per measure."""
 
-    planted: int
-    """Region x contrast changes that were planted in analysed regions."""
+    @property
+    def called(self) -> int:
+        """Calls in all measures."""
+        return sum(one.called for one in self.recovered)
 
-    right_sign: int
-    """Of the planted ones, those that were called with the planted direction."""
+    @property
+    def planted(self) -> int:
+        """Planted changes in all measures."""
+        return sum(one.planted for one in self.recovered)
+
+    @property
+    def right_sign(self) -> int:
+        """Planted changes called with their direction, in all measures."""
+        return sum(one.right_sign for one in self.recovered)
 
 
 def read_study_plan(path: Path) -> StudyPlan:
@@ -114,9 +161,6 @@ def read_study_plan(path: Path) -> StudyPlan:
     if 0.0 not in entry.doses_mg_per_kg:
         msg = f"{path}: doses_mg_per_kg must hold 0 (vehicle), got {entry.doses_mg_per_kg}."
         raise InputError(msg)
-    if entry.measure not in ("cells", "axon_length_mm"):
-        msg = f"{path}: measure must be cells or axon_length_mm, got {entry.measure!r}."
-        raise InputError(msg)
     groups = tuple(
         StudyGroup(dose_mg_per_kg=dose, days=days)
         for dose in dict.fromkeys(entry.doses_mg_per_kg)
@@ -126,7 +170,7 @@ def read_study_plan(path: Path) -> StudyPlan:
         name=entry.study,
         groups=groups,
         n=entry.n_per_group,
-        measure=entry.measure,
+        measures=in_order(entry.measure),
         atlas=entry.atlas,
     )
 
@@ -190,7 +234,7 @@ def simulate_study(
         title=plan.name,
         reporter=show,
     )
-    truth = _truth(found.effects, planted, plan, atlas.structures)
+    truth = truth_of(found.effects, plan, atlas.structures, settings, planted_any=effects)
     write_table(out / RESULT / TRUTH, truth, PLANTED_EFFECTS)
     _add_note(out / RESULT, effects=effects, seed=seed, n=count)
     page = report(out / RESULT)
@@ -206,41 +250,61 @@ def _write_inputs(
     with replacing(out / "planted.csv") as temporary:
         planted.to_csv(temporary, index=False)
     several_days = len({group.days for group in plan.groups}) > 1
-    design: dict[str, Any] = {"dose": "dose_mg_per_kg", "control": 0, "measure": plan.measure}
+    measures = list(plan.measures)
+    design: dict[str, Any] = {"dose": "dose_mg_per_kg", "control": 0, "measure": measures}
     if several_days:
         design["duration"] = "days"
     with replacing(out / "design.yaml") as temporary:
         temporary.write_text(yaml.safe_dump(design, sort_keys=False), encoding="utf-8")
 
 
-def _truth(
-    effects: pd.DataFrame, planted: pd.DataFrame, plan: StudyPlan, structures: Structures
+def truth_of(
+    effects: pd.DataFrame,
+    plan: StudyPlan,
+    structures: Structures,
+    settings: StudySettings,
+    *,
+    planted_any: bool = True,
 ) -> pd.DataFrame:
     """Return the planted change of analysed regions in every contrast, zeros included.
 
     A part has the change of the structure it belongs to.  Structures of which only a part
     changes are left out: their change depends on the share of the part.
+
+    Parameters
+    ----------
+    effects
+        Columns of `ketamap.core.tables.EFFECTS`.
+    plan
+        Groups that were simulated.
+    structures
+        Tree of the atlas.
+    settings
+        Sizes.
+    planted_any
+        False: nothing was planted.
     """
-    mine = planted[planted["measure"] == plan.measure]
+    planted = planted_effects(
+        plan.groups, structures=structures, settings=settings, effects=planted_any
+    )
+    keys = planted[["measure", "region_id", "group", "planted_log2"]]
     known = {
-        (int(region), str(group)): float(value)
-        for region, group, value in mine[["region_id", "group", "planted_log2"]].itertuples(
-            index=False, name=None
-        )
+        (str(measure), int(region), str(group)): float(value)
+        for measure, region, group, value in keys.itertuples(index=False, name=None)
     }
-    partly = {(a, group) for region, group in known for a in structures.ancestors(region)}
+    partly = {(m, a, group) for m, region, group in known for a in structures.ancestors(region)}
     group_of = {_contrast(group, plan): group.label for group in plan.groups}
-    shown = effects.loc[effects["estimand"] != "shift", ["region_id", "acronym", "contrast"]]
-    shown = shown.drop_duplicates()
+    columns = ["region_id", "acronym", "measure", "contrast"]
+    shown = effects.loc[effects["estimand"] != "shift", columns].drop_duplicates()
     shown = shown[shown["contrast"].isin(group_of) & shown["region_id"].isin(structures.ids)]
     rows = []
-    for region, acronym, contrast in shown.itertuples(index=False, name=None):
-        group = group_of[contrast]
-        chain = [(i, group) for i in (int(region), *structures.ancestors(int(region)))]
+    for region, acronym, measure, contrast in shown.itertuples(index=False, name=None):
+        group, above = group_of[contrast], structures.ancestors(int(region))
+        chain = [(measure, i, group) for i in (int(region), *above)]
         value = next((known[key] for key in chain if key in known), 0.0)
         if value or chain[0] not in partly:
-            rows.append((int(region), acronym, contrast, value))
-    return pd.DataFrame(rows, columns=["region_id", "acronym", "contrast", "planted_log2"])
+            rows.append((int(region), acronym, measure, contrast, value))
+    return pd.DataFrame(rows, columns=[*columns, "planted_log2"])
 
 
 def _contrast(group: StudyGroup, plan: StudyPlan) -> str:
@@ -261,13 +325,21 @@ def _result(
     page: Path, n_animals: int, effects: pd.DataFrame, truth: pd.DataFrame
 ) -> SimulatedStudyResult:
     relative = effects[effects["estimand"] == "relative"]
-    both = relative.merge(truth, on=["region_id", "contrast"], suffixes=("", "_truth"))
-    called = both[both["testable"] & (both["q"] < 0.05)]
-    right = called["estimate_log2"] * called["planted_log2"] > 0.0
-    return SimulatedStudyResult(
-        report=page,
-        n_animals=n_animals,
-        called=len(called),
-        planted=int((truth["planted_log2"] != 0.0).sum()),
-        right_sign=int(right.sum()),
+    keys = ["region_id", "measure", "contrast"]
+    both = relative.merge(truth[[*keys, "planted_log2"]], on=keys)
+    recovered = tuple(
+        _recovered(str(measure), part) for measure, part in both.groupby("measure", sort=False)
+    )
+    return SimulatedStudyResult(report=page, n_animals=n_animals, recovered=recovered)
+
+
+def _recovered(measure: str, rows: pd.DataFrame) -> Recovered:
+    called = rows["testable"] & (rows["q"] < ALPHA)
+    same = rows["estimate_log2"] * rows["planted_log2"] > 0.0
+    return Recovered(
+        measure=measure,
+        called=int(called.sum()),
+        planted=int((rows["planted_log2"] != 0.0).sum()),
+        right_sign=int((called & same).sum()),
+        same_sign=int(same.sum()),
     )
