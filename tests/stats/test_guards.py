@@ -28,7 +28,7 @@ def people(names, groups):
 @pytest.mark.parametrize("ends", ["LR", ("_left", "_right"), ("-lh", "-rh")])
 def test_hemispheres_given_as_animals_are_refused(ends):
     names = [f"mouse{k}{end}" for k in range(3) for end in ends]
-    with pytest.raises(DesignError, match="hemispheres of 3 animals"):
+    with pytest.raises(DesignError, match="6 of 6 identifiers are the hemispheres of 3 animals"):
         require_whole_animals(names, people(names, list("aabbaa")))
 
 
@@ -42,6 +42,24 @@ def test_sections_given_as_animals_are_refused():
     names = ["rat1_section1", "rat1_section2", "rat2_section1"]
     with pytest.raises(DesignError, match="rat1_section1, rat1_section2"):
         require_whole_animals(names, people(names, list("aab")))
+
+
+def test_one_brain_without_its_other_side_does_not_hide_the_rest():
+    names = ["M1_left", "M1_right", "M2_left", "M2_right", "M3_left"]
+    with pytest.raises(DesignError, match="4 of 5 identifiers are the hemispheres of 2 animals"):
+        require_whole_animals(names, people(names, list("aabbb")))
+
+
+@pytest.mark.parametrize("word", ["_s0", "-slice", " img", "_fov", "_sec_"])
+def test_numbered_pieces_of_any_name_are_refused(word):
+    names = [f"M{k}{word}{j}" for k in range(4) for j in (1, 2, 3)]
+    with pytest.raises(DesignError, match="4 animals come as several sections or images"):
+        require_whole_animals(names, people(names, [*"a" * 6, *"b" * 6]))
+
+
+def test_groups_with_numbered_subjects_are_not_taken_for_pieces():
+    names = [f"{group}_s{j}" for group in ("ket", "sal") for j in range(4)]
+    require_whole_animals(names, people(names, ["ketamine"] * 4 + ["saline"] * 4))
 
 
 def test_plain_identifiers_pass():

@@ -28,8 +28,10 @@ from ketamap.stats.guards import (
     variance_warnings,
 )
 from ketamap.stats.hierarchy import CountKind
+from ketamap.stats.independence import require_independent
 from ketamap.stats.model import TwoComponentFit, fit_two_components
 from ketamap.stats.permutation import Permutations, permutation_frame
+from ketamap.stats.rows import listed, with_plain_identifiers, with_plain_names
 from ketamap.stats.selection import selection_frame
 from ketamap.stats.structures import structures_from_table
 from ketamap.stats.tables import RegionCounts, region_counts
@@ -140,6 +142,8 @@ def analyse(
     DesignError
         If the design cannot be estimated, or must not be.
     """
+    table, animals = with_plain_names(table), _plain_animals(animals)
+    _require_animal_column(table)
     matrix = build_design(animals, design)
     require_whole_animals(matrix.animals, animals)
     tree = structures_from_table(table) if structures is None else structures
@@ -158,9 +162,15 @@ def analyse(
     if not usable.any():
         msg = f"No region can be tested; {regions.acronyms[0]}, for instance: {reasons[0]}."
         raise TableError(msg)
-    density = log_density(regions.counts, regions.extents)
-    factor = animal_factors(density, factor_regions(regions.counts, usable))
+    size = regions.magnitude
+    _require_something_counted(regions, usable)
+    density = log_density(regions.counts, regions.extents, size.offset)
+    factor = animal_factors(density, factor_regions(regions.counts, usable, size.least_value))
     fitted = np.where(usable, density, np.nan)
+
+    dependent = require_independent(
+        fitted[:, usable] - factor[:, None], matrix.matrix, matrix.groups, matrix.animals
+    )
 
     def fit_contrasts(contrasts: NDArray[np.float64]) -> TwoComponentFit:
         return fit_two_components(fitted, factor, matrix.matrix, contrasts, groups=matrix.groups)
@@ -189,6 +199,7 @@ def analyse(
             *left_out_warnings(_animals_of(table), matrix.animals),
             *regions.warnings,
             *matrix.warnings,
+            *dependent,
             *_guards(regions, matrix, fit, factor, batches),
             *doses.warnings,
             *disagreements,
@@ -207,6 +218,30 @@ def analyse(
         selection=selection_frame(effects, tree, design.alpha),
         permutation=permuted,
     )
+
+
+def _plain_animals(animals: pd.DataFrame) -> pd.DataFrame:
+    return with_plain_identifiers(animals) if "animal" in animals else animals
+
+
+def _require_animal_column(table: pd.DataFrame) -> None:
+    if "animal" not in table:
+        msg = f"The region table lacks 'animal'; it has {', '.join(map(str, table.columns))}."
+        raise TableError(msg)
+
+
+def _require_something_counted(regions: RegionCounts, usable: NDArray[np.bool_]) -> None:
+    """Refuse animals without any region, or with nothing in any."""
+    counts = regions.counts[:, usable]
+    for gone, what in (
+        (np.isnan(counts).all(axis=1), "no region that can be tested"),
+        (np.nansum(counts, axis=1) == 0, "zero in every region"),
+    ):
+        rows = np.flatnonzero(gone)
+        if rows.size:
+            names = listed([regions.animals[r] for r in rows])
+            msg = f"These animals have {what}: {names}. Detection failed, or rows are missing; "
+            raise TableError(msg + "take them out of the animals table, or repair them.")
 
 
 def _animals_of(table: pd.DataFrame) -> list[str]:
@@ -252,9 +287,9 @@ def _guards(
 ) -> list[str]:
     names = [c.name for c in matrix.contrasts]
     return [
-        *side_warnings(regions.side_counts, regions.animals),
+        *side_warnings(regions.side_counts, regions.animals, regions.magnitude),
         *factor_warnings(factor, matrix.groups, regions.animals),
-        *batch_warnings(factor, batches),
+        *batch_warnings(factor, batches, regions.magnitude),
         *variance_warnings(fit.groups),
         *shift_warnings(fit.shift, names),
     ]

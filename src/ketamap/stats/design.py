@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +19,9 @@ from ketamap.stats.rows import listed
 
 LEAST_PER_GROUP = 3
 """Animals in each group compared; fewer cannot tell an effect from an animal."""
+
+ANSI = re.compile(r"\x1b?\[[0-9;]*m")
+"""Colours in messages of the formula's reader."""
 
 GROUP = "group_"
 """Internal column with the dose x duration cell of each animal."""
@@ -174,7 +178,8 @@ def _formula(design: Design) -> str:
     try:
         needed = Formula(text).required_variables
     except Exception as err:
-        msg = f"The formula {text!r} cannot be read: {err}"
+        why = ANSI.sub("", " ".join(str(err).split()))
+        msg = f"The formula {text!r} cannot be read: {why}"
         raise DesignError(msg) from err
     if design.batch and design.batch not in {str(v) for v in needed}:
         text = f"{text} + C({_quoted(design.batch)})"

@@ -18,13 +18,17 @@ ROUNDS = 20
 """Rounds of the alternation where values are missing; complete tables need one."""
 
 
-def log_density(counts: NDArray[np.float64], extents: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return ln((count + 0.5) / extent), shape ``(animal, region)``; NaN stays NaN."""
+def log_density(
+    counts: NDArray[np.float64], extents: NDArray[np.float64], offset: float = PSEUDO_COUNT
+) -> NDArray[np.float64]:
+    """Return ln((count + offset) / extent), shape ``(animal, region)``; NaN stays NaN."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray(np.log((counts + PSEUDO_COUNT) / extents))
+        return np.asarray(np.log((counts + offset) / extents))
 
 
-def factor_regions(counts: NDArray[np.float64], usable: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def factor_regions(
+    counts: NDArray[np.float64], usable: NDArray[np.bool_], least: float = LEAST_COUNT
+) -> NDArray[np.bool_]:
     """Select the regions that decide the factor, blind to group.
 
     Parameters
@@ -33,20 +37,22 @@ def factor_regions(counts: NDArray[np.float64], usable: NDArray[np.bool_]) -> ND
         Shape ``(animal, region)``, NaN where missing.
     usable
         Shape ``(region,)``: regions to choose from.
+    least
+        Value that is safely above zero.
 
     Returns
     -------
     ndarray of bool
-        Usable regions with at least `LEAST_COUNT` in every animal that has them; where
+        Usable regions with at least `least` in every animal that has them; where
         these are fewer than `FEWEST_REGIONS`, those that reach it on average; where none
         does, all usable ones.
     """
     known = ~np.isnan(counts)
-    least = np.where(known, counts, np.inf).min(axis=0, initial=np.inf)
+    smallest = np.where(known, counts, np.inf).min(axis=0, initial=np.inf)
     mean = np.where(known, counts, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
-    chosen = usable & (least >= LEAST_COUNT)
+    chosen = usable & (smallest >= least)
     if chosen.sum() < FEWEST_REGIONS:
-        chosen = usable & (mean >= LEAST_COUNT)
+        chosen = usable & (mean >= least)
     return chosen if chosen.any() else usable
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ketamap.core.errors import DesignError
 from ketamap.core.units import LN2
+from ketamap.stats.magnitude import COUNTS, Magnitude
 from ketamap.stats.model import Estimates
 from ketamap.stats.rows import listed
 from ketamap.stats.variances import GroupVariances
@@ -19,17 +20,18 @@ from ketamap.stats.variances import GroupVariances
 SIDE_SUFFIX = re.compile(r"^(?P<stem>.+?)[ _.\-]?(?P<side>lh?|left|rh?|right)$", re.IGNORECASE)
 """Identifiers that end in a side."""
 
+PLAIN_SIDE = re.compile(r"[ _.\-](lh|left|rh|right)$|(left|right)$", re.IGNORECASE)
+"""Endings that say a side and nothing else (a single letter may be an ear mark)."""
+
 PIECE_SUFFIX = re.compile(
-    r"^(?P<stem>.+?)[ _.\-]*(section|sec|slice|slide|image|img|scene|plane|tile)[ _.\-]*\d+$",
+    r"^(?P<stem>.+?)[ _.\-]*(section|sec|slice|slide|image|img|scene|plane|tile|fov|roi|stack|"
+    r"(?<=[ _.\-])s)[ _.\-]*\d+$",
     re.IGNORECASE,
 )
-"""Identifiers that end in a numbered piece of a brain."""
+"""Identifiers that end in a numbered piece of a brain (``M1_section2``, ``M1_s02``)."""
 
 SIDE_RATIO = 2.0
 """Ratio of the counts of the two sides from which a brain is called lopsided."""
-
-SIDE_COUNT = 100.0
-"""Least count of a brain for its sides to be compared."""
 
 OUTLIER_SCORE = 3.5
 """Robust z score from which an animal factor is an outlier (Iglewicz and Hoaglin 1993)."""
@@ -54,37 +56,49 @@ def require_whole_animals(names: Iterable[str], animals: pd.DataFrame) -> None:
     Raises
     ------
     DesignError
-        If all identifiers pair up as left and right of one stem, alike in every column,
-        or several are numbered pieces of one stem.
+        If identifiers pair up as left and right of one stem, alike in every column (all of
+        them, where the side is a single letter), or several are numbered pieces of one stem.
     """
+    names = list(names)
     pieces: dict[str, list[str]] = defaultdict(list)
     sides: dict[str, dict[str, str]] = defaultdict(dict)
-    singles = 0
     for name in names:
         piece, side = PIECE_SUFFIX.match(name), SIDE_SUFFIX.match(name)
         if piece:
             pieces[piece["stem"]].append(name)
         if side:
             sides[side["stem"]][side["side"][0].lower()] = name
-        singles += not side
     several = {stem: found for stem, found in pieces.items() if len(found) > 1}
-    if several:
+    if several and _finer_than_groups(several, animals):
         stem, found = next(iter(several.items()))
         msg = (
             f"{len(several)} animals come as several sections or images, for instance {stem} as "
             f"{listed(found)}. They are not independent: add them up to one row per animal."
         )
         raise DesignError(msg)
-    paired = bool(sides) and not singles and all(len(pair) == 2 for pair in sides.values())
-    if paired and all(_alike(animals, pair.values()) for pair in sides.values()):
-        stem, pair = next(iter(sides.items()))
+    pairs = {stem: pair for stem, pair in sides.items() if len(pair) == 2}
+    said = all(PLAIN_SIDE.search(name) for pair in pairs.values() for name in pair.values())
+    if not pairs or not (said or 2 * len(pairs) == len(names)):
+        return
+    if all(_alike(animals, pair.values()) for pair in pairs.values()):
+        stem, pair = next(iter(pairs.items()))
         msg = (
-            f"The {2 * len(sides)} identifiers are the hemispheres of {len(sides)} animals, for "
-            f"instance {stem} as {listed(list(pair.values()))}. Hemispheres are not animals: name "
-            f"the animal in 'animal' and the side in 'hemisphere'. If they really are different "
-            f"animals, give them identifiers that do not end in a side."
+            f"{2 * len(pairs)} of {len(names)} identifiers are the hemispheres of {len(pairs)} "
+            f"animals, for instance {stem} as {listed(list(pair.values()))}. Hemispheres are not "
+            f"animals: name the animal in 'animal' and the side in 'hemisphere'. If they really "
+            f"are different animals, give them identifiers that do not end in a side."
         )
         raise DesignError(msg)
+
+
+def _finer_than_groups(several: Mapping[str, Sequence[str]], animals: pd.DataFrame) -> bool:
+    """Whether stems divide animals that the table does not: stems may be names of groups."""
+    rows = animals.assign(animal=animals["animal"].astype(str)).set_index("animal")
+    kinds = [
+        tuple(map(str, rows.loc[found[0]])) if found[0] in rows.index else (stem,)
+        for stem, found in several.items()
+    ]
+    return len(several) == 1 or len(set(kinds)) < len(kinds)
 
 
 def _alike(animals: pd.DataFrame, names: Iterable[str]) -> bool:
@@ -120,7 +134,9 @@ def left_out_warnings(table: Sequence[str], animals: Sequence[str]) -> list[str]
     ]
 
 
-def side_warnings(side_counts: NDArray[np.float64], animals: Sequence[str]) -> list[str]:
+def side_warnings(
+    side_counts: NDArray[np.float64], animals: Sequence[str], size: Magnitude = COUNTS
+) -> list[str]:
     """Warn of brains with more counts on one side.
 
     Parameters
@@ -129,17 +145,20 @@ def side_warnings(side_counts: NDArray[np.float64], animals: Sequence[str]) -> l
         Shape ``(2, animal, region)``: left, right; regions without both sides are left out.
     animals
         Identifiers.
+    size
+        What is small in the measure.
     """
     both = ~np.isnan(side_counts).any(axis=0)
     left, right = np.where(both, side_counts, 0.0).sum(axis=2)
     warnings = []
     for animal, a, b in zip(animals, left, right, strict=True):
-        if a + b < SIDE_COUNT or max(a, b) < SIDE_RATIO * min(a, b):
+        if a + b < size.least_sides or max(a, b) < SIDE_RATIO * min(a, b):
             continue
         more, less = ("left", "right") if a > b else ("right", "left")
-        ratio = max(a, b) / max(min(a, b), 1.0)
+        ratio = max(a, b) / max(min(a, b), 2.0 * size.offset)
+        many = "many counts" if size.is_count else "much"
         warnings.append(
-            f"{animal}: {ratio:.1f} times as many counts on the {more} as on the {less}. "
+            f"{animal}: {ratio:.1f} times as {many} on the {more} as on the {less}. "
             f"Illumination or staining is the likely cause."
         )
     return warnings
@@ -202,7 +221,9 @@ def variance_warnings(compared: GroupVariances | None) -> list[str]:
     ]
 
 
-def batch_warnings(factor_ln: NDArray[np.float64], batches: Sequence[str] | None) -> list[str]:
+def batch_warnings(
+    factor_ln: NDArray[np.float64], batches: Sequence[str] | None, size: Magnitude = COUNTS
+) -> list[str]:
     """Warn of batches whose brains differ several-fold."""
     if batches is None or len(set(batches)) < 2:
         return []
@@ -213,4 +234,9 @@ def batch_warnings(factor_ln: NDArray[np.float64], batches: Sequence[str] | None
     ratio = float(np.exp(means[high] - means[low]))
     if ratio < BATCH_RATIO:
         return []
-    return [f"Batch {high} counts {ratio:.1f} times as many cells as batch {low}."]
+    many = "counts" if size.is_count else "measures"
+    what = "as many" if size.is_count else "as much"
+    return [
+        f"Batch {high} {many} {ratio:.1f} times {what} as batch {low}; staining or imaging is "
+        f"the likely cause. The model takes the difference out, but look at its images."
+    ]

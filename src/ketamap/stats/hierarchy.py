@@ -123,7 +123,7 @@ def weigh_evidence(
     axes = tuple(range(values.ndim - 1))
     parent, child = np.nansum(values, axis=axes), below.sum(axis=axes)
     asked = child > 0
-    near = np.isclose(parent, child, rtol=EQUAL_WITHIN, atol=1e-9) & asked
+    near = np.isclose(parent, child, rtol=EQUAL_WITHIN, atol=0.0) & asked
     under = (parent < child) & asked & ~near
     over = (parent > child) & asked & ~near
     shown = np.flatnonzero(under if under.any() else over if over.any() else near)
@@ -181,6 +181,7 @@ def find_double_counts(
     parents: NDArray[np.int64],
     structures: Structures,
     suspects: NDArray[np.bool_],
+    slack: float = 0.5,
 ) -> tuple[NDArray[np.bool_], tuple[str, ...]]:
     """Find children that count their parent's cells again, in a table of totals.
 
@@ -194,6 +195,8 @@ def find_double_counts(
         The tree.
     suspects
         Shape ``(structure,)``: structures that are not the atlas's own, suspected first.
+    slack
+        What sums may differ by: half a count, or nothing for a continuous measure.
 
     Returns
     -------
@@ -209,9 +212,9 @@ def find_double_counts(
     """
     extra = np.zeros(len(structures), dtype=np.bool_)
     warnings = []
-    for parent in _exceeded(totals, parents):
+    for parent in _exceeded(totals, parents, slack):
         children = np.flatnonzero(parents == parent)
-        drop = _explaining(totals, parent, children, suspects)
+        drop = _explaining(totals, parent, children, suspects, slack)
         name, whole = structures.acronyms[parent], np.nansum(totals[..., parent])
         parts = np.nansum(totals[..., children])
         if drop is None:
@@ -231,10 +234,10 @@ def find_double_counts(
     return extra, tuple(warnings)
 
 
-def _exceeded(totals: NDArray[np.float64], parents: NDArray[np.int64]) -> list[int]:
+def _exceeded(totals: NDArray[np.float64], parents: NDArray[np.int64], slack: float) -> list[int]:
     sums = children_sums(totals, parents)
-    slack = 0.5 + EQUAL_WITHIN * np.nan_to_num(totals)
-    over = (sums > totals + slack) & ~np.isnan(totals)
+    near = slack + EQUAL_WITHIN * np.nan_to_num(totals)
+    over = (sums > totals + near) & ~np.isnan(totals)
     return [int(row) for row in np.flatnonzero(over.any(axis=(0, 1)))]
 
 
@@ -243,28 +246,57 @@ def _explaining(
     parent: int,
     children: NDArray[np.int64],
     suspects: NDArray[np.bool_],
+    slack: float,
 ) -> NDArray[np.int64] | None:
     """Fewest suspicious children without which the rest fits the parent, closest fit first."""
     foreign = children[suspects[children]]
-    if foreign.size and _fits(totals, parent, np.setdiff1d(children, foreign)):
+    if foreign.size and _fits(totals, parent, np.setdiff1d(children, foreign), slack):
         return foreign
     for size in range(1, min(DROPPED_AT_MOST, len(children) - 1) + 1):
         fitting = [
             (float(np.nansum(totals[..., drop])), drop)
             for drop in combinations(children.tolist(), size)
-            if _fits(totals, parent, np.setdiff1d(children, drop))
+            if _fits(totals, parent, np.setdiff1d(children, drop), slack)
         ]
         if fitting:
             return np.array(min(fitting)[1], dtype=np.int64)
     return None
 
 
-def _fits(totals: NDArray[np.float64], parent: int, kept: NDArray[np.int64]) -> bool:
+def _fits(totals: NDArray[np.float64], parent: int, kept: NDArray[np.int64], slack: float) -> bool:
     whole = totals[..., parent]
     rest = np.nansum(totals[..., kept], axis=-1)
     return bool(
-        np.all((rest <= whole + 0.5 + EQUAL_WITHIN * np.nan_to_num(whole)) | np.isnan(whole))
+        np.all((rest <= whole + slack + EQUAL_WITHIN * np.nan_to_num(whole)) | np.isnan(whole))
     )
+
+
+def filled_parents(
+    totals: NDArray[np.float64], parents: NDArray[np.int64], structures: Structures
+) -> NDArray[np.float64]:
+    """Give a structure without a row the sum of its children, where it has any.
+
+    Parameters
+    ----------
+    totals
+        Shape ``(animal, side, structure)``; NaN where missing.
+    parents
+        Shape ``(structure,)``, from `present_parents`.
+    structures
+        The tree.
+
+    Returns
+    -------
+    ndarray
+        Same shape; only structures that have a row in some animal are filled.
+    """
+    out = totals.copy()
+    known = ~np.isnan(totals).all(axis=(0, 1))
+    for parent in sorted(set(parents[parents >= 0].tolist()), key=lambda r: -structures.depths[r]):
+        below = out[..., (parents == parent) & known]
+        hollow = np.isnan(out[..., parent]) & ~np.isnan(below).all(axis=-1)
+        out[..., parent] = np.where(hollow, np.nansum(below, axis=-1), out[..., parent])
+    return out
 
 
 def peel(totals: NDArray[np.float64], parents: NDArray[np.int64]) -> NDArray[np.float64]:

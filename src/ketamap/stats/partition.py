@@ -85,14 +85,16 @@ def divide(
     -------
     Units
         Units that hold anything, in the order of the tree.  A unit is missing in an
-        animal where more than `MISSING_AT_MOST` of its usual extent is.
+        animal where more than `MISSING_AT_MOST` of its usual extent is, on the sides that
+        the animal has.
     """
     n = own.shape[2]
     filled, size = np.nan_to_num(own), np.nan_to_num(extents)
     weight = _usual(extents if np.any(size > 0) else own)
-    absent = np.isnan(own) & ~np.isnan(own).all(axis=0)
+    here = ~np.isnan(own).all(axis=2, keepdims=True)
+    absent = np.isnan(own) & ~np.isnan(own).all(axis=0) & here
     lost = _gather((absent * weight).sum(axis=1), unit, n)
-    whole = _gather(weight.sum(axis=0), unit, n)
+    whole = _gather((here * weight).sum(axis=1), unit, n)
     empty = _gather((~np.isnan(own)).sum(axis=1).astype(np.float64), unit, n) == 0
     missing = (lost > MISSING_AT_MOST * whole) | empty
     missing |= _gather(spoilt.astype(np.float64), unit, n) > 0
@@ -122,13 +124,15 @@ def _gather(values: NDArray[np.float64], unit: NDArray[np.int64], n: int) -> NDA
     return out
 
 
-def prove_sum(units_sum: NDArray[np.float64], root: NDArray[np.float64]) -> str:
+def prove_sum(units_sum: NDArray[np.float64], root: NDArray[np.float64], slack: float = 0.5) -> str:
     """Check that the units of each animal add up to its root.
 
     Parameters
     ----------
     units_sum, root
         Shape ``(animal,)``; NaN in `root` where it is not known.
+    slack
+        What sums may differ by: half a count, or nothing for a continuous measure.
 
     Returns
     -------
@@ -142,7 +146,7 @@ def prove_sum(units_sum: NDArray[np.float64], root: NDArray[np.float64]) -> str:
     """
     known = ~np.isnan(root)
     gap = np.abs(units_sum - root)[known]
-    if np.any(gap > 0.5 + BALANCED_WITHIN * root[known]):
+    if np.any(gap > slack + BALANCED_WITHIN * root[known]):
         worst = int(np.argmax(gap))
         msg = (
             f"The units of an animal add up to {tally(units_sum[known][worst])}, its root holds "

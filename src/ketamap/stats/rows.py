@@ -25,6 +25,13 @@ SIDE_SPELLINGS = {
 OWN_FORM = ("own", "total", "volume_own_mm3", "volume_total_mm3")
 """Columns that mark the program's own region table."""
 
+COLUMNS = (
+    *("animal", "region_id", "acronym", "hemisphere", "count", "value", "measure"),
+    *("volume_mm3", "area_mm2", "parent_region_id", "name"),
+    *OWN_FORM,
+)
+"""Columns that are known whatever their case and blanks."""
+
 NAMED = 8
 """Names given in a message before it says how many more there are."""
 
@@ -72,6 +79,43 @@ def tally(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.6g}"
 
 
+def with_plain_names(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table with known columns by their names and plain identifiers of animals.
+
+    Names may differ in case and in blanks around them ("Animal", " count "); identifiers
+    lose blanks around them, and whole numbers their ".0".
+
+    Raises
+    ------
+    TableError
+        If there are no rows, or two columns have one name.
+    """
+    if table.empty:
+        msg = "The region table has no rows."
+        raise TableError(msg)
+    plain = {c: str(c).strip().lower() for c in table.columns}
+    taken = set(table.columns)
+    names = {c: p for c, p in plain.items() if p in COLUMNS and p not in taken and p != c}
+    frame = table.rename(columns=names)
+    twice = sorted({str(c) for c in frame.columns[frame.columns.duplicated()]})
+    if twice:
+        msg = f"The table has two columns named {listed(twice)}; keep one."
+        raise TableError(msg)
+    return with_plain_identifiers(frame) if "animal" in frame else frame
+
+
+def with_plain_identifiers(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a table whose `animal` is text without blanks around it and without ".0"."""
+    names = {a: _identifier(a) for a in frame["animal"].unique()}
+    text = frame["animal"].astype(object).map(names, na_action="ignore")
+    return frame.assign(animal=text)
+
+
+def _identifier(animal: object) -> str:
+    whole = isinstance(animal, float | np.floating) and float(animal).is_integer()
+    return str(int(float(str(animal)))) if whole else str(animal).strip()
+
+
 def read_cells(table: pd.DataFrame, structures: Structures, measure: str) -> Cells:
     """Bring a table into arrays.
 
@@ -96,7 +140,7 @@ def read_cells(table: pd.DataFrame, structures: Structures, measure: str) -> Cel
         If columns are missing, values are impossible, a side is spelt in an unknown way,
         or an animal has several rows for one structure and side.
     """
-    rows = _of_measure(table, measure)
+    rows = _of_measure(with_plain_names(table), measure)
     own_form = set(OWN_FORM) <= set(rows.columns)
     frame = _plain(rows, own_form=own_form)
     frame["row"] = match_structures(
@@ -182,10 +226,19 @@ def _numeric(rows: pd.DataFrame, column: str, least: float | None = None) -> pd.
     values = pd.to_numeric(rows[column], errors="coerce").astype(np.float64)
     words = rows.loc[values.isna() & rows[column].notna(), column]
     if len(words):
-        msg = f"Column {column!r} holds {str(words.iloc[0])!r}, which is not a number."
+        msg = (
+            f"Column {column!r} holds {str(words.iloc[0])!r}, which is not a number. Write 1234.5 "
+            f"without separators or words, and leave what is missing empty."
+        )
         raise TableError(msg)
-    if np.isinf(values).any() or (least is not None and (values < least).any()):
-        msg = f"Column {column!r} holds negative or infinite values."
+    wrong = np.isinf(values) | (False if least is None else values < least)
+    if wrong.any():
+        at = rows.loc[wrong].iloc[0]
+        where = ", ".join(str(at[c]) for c in ("animal", "acronym", "region_id") if c in rows)
+        msg = (
+            f"Column {column!r} holds negative or infinite values in {int(wrong.sum())} rows, for "
+            f"instance {at[column]} ({where}). Correct them, or leave them empty."
+        )
         raise TableError(msg)
     return values
 

@@ -16,11 +16,13 @@ from ketamap.stats.hierarchy import (
     CountKind,
     Evidence,
     decide_kind,
+    filled_parents,
     find_double_counts,
     peel,
     present_parents,
     weigh_evidence,
 )
+from ketamap.stats.magnitude import COUNTS, Magnitude, is_count, magnitude_of
 from ketamap.stats.partition import RULE, Units, divide, prove_sum, unit_rows
 from ketamap.stats.rows import Cells, listed, read_cells, tally
 from ketamap.stats.structures import ROOT_ID
@@ -62,6 +64,9 @@ class RegionCounts:
 
     warnings: tuple[str, ...]
     """What a reader must know about the table."""
+
+    magnitude: Magnitude = COUNTS
+    """What is small in the measure."""
 
     @property
     def volumes_mm3(self) -> NDArray[np.float64]:
@@ -117,30 +122,42 @@ def region_counts(
     present = cells.present
     parents = present_parents(present, structures)
     evidence = weigh_evidence(cells.counts, parents, structures)
+    counted = is_count(cells.counts, measure)
+    slack = 0.5 if counted else 0.0
     kind = decide_kind(evidence, "own" if cells.is_own_form else counts)
-    warnings = [*cells.warnings, *_excess_of_unmapped(cells, structures)]
+    warnings = [
+        *cells.warnings,
+        *_one_sided_warnings(cells),
+        *_excess_of_unmapped(cells, structures),
+    ]
     own, extents, spoilt = cells.counts, cells.extents, np.zeros(cells.counts.shape, dtype=np.bool_)
     root = _root_of(cells)
     if kind == "total":
         suspects = present & (structures.ids > _largest_given_id(table))
-        extra, doubled = find_double_counts(cells.counts, parents, structures, suspects)
+        extra, doubled = find_double_counts(cells.counts, parents, structures, suspects, slack)
         warnings += doubled
         totals = np.where(extra, np.nan, cells.counts)
         parents = present_parents(present & ~extra, structures)
-        root = np.nansum(totals[..., present & ~extra & (parents < 0)], axis=(1, 2))
-        own, spoilt = peel(totals, parents), _spoilt_parents(totals, parents, structures)
+        whole = filled_parents(totals, parents, structures)
+        root = np.nansum(whole[..., present & ~extra & (parents < 0)], axis=(1, 2))
+        own = np.where(np.isnan(totals), np.nan, peel(whole, parents))
+        spoilt = _spoilt_parents(totals, parents, structures)
+        warnings += _hollow_warnings(totals, whole, cells.animals, structures)
         _require_one_level(own, parents, structures)
-        extents, note = _own_extents(np.where(extra, np.nan, extents), parents, structures)
+        extents = filled_parents(np.where(extra, np.nan, extents), parents, structures)
+        extents, note = _own_extents(extents, parents, structures)
         warnings += note
     unit = unit_rows(structures)
     units = divide(own, extents, unit, np.asarray(spoilt.any(axis=1)))
     try:
-        proof = prove_sum(np.nansum(own, axis=(1, 2)), root)
+        proof = prove_sum(np.nansum(own, axis=(1, 2)), root, slack)
     except BalanceError as err:
         raise TableError(str(err)) from err
     extent, extent_unit, note = _extents(cells, units, unit, parents, structures, atlas_volumes)
+    values = np.where(extent > 0, units.counts, np.nan)
+    magnitude = magnitude_of(values, measure, counted=counted)
     return RegionCounts(
-        counts=np.where(extent > 0, units.counts, np.nan),
+        counts=values,
         extents=np.where((extent > 0) & ~np.isnan(units.counts), extent, np.nan),
         extent_unit=extent_unit,
         side_counts=units.side_counts,
@@ -150,7 +167,8 @@ def region_counts(
         rows=units.rows,
         measure=measure,
         partition=_partition_text(len(units.rows), int(present.sum()), kind, evidence, proof),
-        warnings=(*warnings, *note),
+        warnings=(*warnings, *note, *([] if counted else [magnitude.note(measure)])),
+        magnitude=magnitude,
     )
 
 
@@ -164,6 +182,40 @@ def _largest_given_id(table: pd.DataFrame) -> int:
 def _root_of(cells: Cells) -> NDArray[np.float64]:
     unknown = np.full(len(cells.animals), np.nan)
     return unknown if cells.root_totals is None else cells.root_totals
+
+
+def _hollow_warnings(
+    totals: NDArray[np.float64],
+    filled: NDArray[np.float64],
+    animals: Sequence[str],
+    structures: Structures,
+) -> list[str]:
+    """Name structures without a row in an animal that has rows of their parts."""
+    hollow = (np.isnan(totals) & ~np.isnan(filled)).any(axis=1)
+    if not hollow.any():
+        return []
+    pairs = [f"{structures.acronyms[s]} in {animals[a]}" for a, s in np.argwhere(hollow)]
+    return [
+        f"{len(pairs)} rows are missing although the parts of the structure have rows: "
+        f"{listed(pairs)}. What belongs to none of its parts is unknown there, so that the "
+        f"structure, and the one above it, are left out in that animal."
+    ]
+
+
+def _one_sided_warnings(cells: Cells) -> list[str]:
+    """Name animals with one side, where others have both."""
+    has: NDArray[np.bool_] = np.asarray(~np.isnan(cells.counts[:, :2]).all(axis=2))
+    one = [
+        f"{animal} ({'left' if left else 'right'})"
+        for animal, (left, right) in zip(cells.animals, has, strict=True)
+        if left != right
+    ]
+    if not one or not has.all(axis=1).any():
+        return []
+    return [
+        f"{len(one)} animals have rows of one side only: {listed(one)}. Their densities are of "
+        f"that side; take them out if the two sides may differ."
+    ]
 
 
 def _spoilt_parents(
@@ -225,9 +277,9 @@ def _extents(
     holder = unit[np.where(present, np.arange(len(structures)), parents)]
     summed = np.zeros(len(structures))
     np.add.at(summed, holder, np.where((parents < 0) & ~present, 0.0, own))
-    sides = np.asarray((~np.isnan(cells.counts)).any(axis=(0, 2)))
-    half = 0.5 if sides[:2].sum() == 1 and not sides[2] else 1.0
-    extent = np.broadcast_to(half * summed[units.rows], units.counts.shape)
+    sides: NDArray[np.bool_] = np.asarray((~np.isnan(cells.counts)).any(axis=2))
+    half = np.where((sides[:, :2].sum(axis=1) == 1) & ~sides[:, 2], 0.5, 1.0)
+    extent = half[:, None] * summed[units.rows]
     note = "The table has no volumes; they are the atlas's, the same for every animal."
     return np.array(extent), "mm3", [note]
 

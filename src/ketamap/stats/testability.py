@@ -8,10 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ketamap.core.atlas import Structures
+from ketamap.stats.magnitude import LEAST_MEAN_COUNT as LEAST_MEAN_COUNT
+from ketamap.stats.magnitude import Magnitude
 from ketamap.stats.tables import RegionCounts
-
-LEAST_MEAN_COUNT = 10.0
-"""Mean count over all animals, blind to group."""
 
 LEAST_VOLUME_MM3 = 0.01
 """Mean volume over all animals; below, registration error is as large as the region."""
@@ -45,6 +44,7 @@ def region_reasons(regions: RegionCounts, structures: Structures) -> tuple[str, 
     n = np.maximum(known.sum(axis=0), 1)
     count = np.where(known, regions.counts, 0.0).sum(axis=0) / n
     extent = np.where(known, np.nan_to_num(regions.extents), 0.0).sum(axis=0) / n
+    size = regions.magnitude
     bare = _without_cell_bodies(structures) if regions.measure == CELLS else set()
     reasons = []
     for k, region_id in enumerate(regions.region_ids):
@@ -55,12 +55,18 @@ def region_reasons(regions: RegionCounts, structures: Structures) -> tuple[str, 
             why.append("tissue that belongs to no structure below the root")
         if int(region_id) in bare:
             why.append("fibre tract or ventricle: holds no cell bodies of neurons")
-        if count[k] < LEAST_MEAN_COUNT:
-            why.append(f"mean count {count[k]:.1f} is below {LEAST_MEAN_COUNT:g}")
+        if count[k] < size.least_mean:
+            why.append(_too_little(float(count[k]), size))
         if regions.extent_unit == "mm3" and extent[k] < LEAST_VOLUME_MM3:
             why.append(f"volume {extent[k]:.4f} mm3 is below {LEAST_VOLUME_MM3:g}")
         reasons.append("; ".join(why))
     return tuple(reasons)
+
+
+def _too_little(mean: float, size: Magnitude) -> str:
+    if size.is_count:
+        return f"mean count {mean:.1f} is below {size.least_mean:g}"
+    return f"mean {size.written(mean)} is below {size.written(size.least_mean)}"
 
 
 def _without_cell_bodies(structures: Structures) -> set[int]:
