@@ -1,5 +1,11 @@
-"""From cells and a transform to the region table."""
+"""From cells, axons and a transform to the region table."""
 
+from ketamap.quantify.axons import SATURATED_OCCUPANCY as SATURATED_OCCUPANCY
+from ketamap.quantify.axons import AxonBalance as AxonBalance
+from ketamap.quantify.axons import AxonQuantification as AxonQuantification
+from ketamap.quantify.axons import add_corrected as add_corrected
+from ketamap.quantify.axons import quantify_axons as quantify_axons
+from ketamap.quantify.axons import saturated_regions as saturated_regions
 from ketamap.quantify.cells import Balance as Balance
 from ketamap.quantify.cells import place_cells as place_cells
 from ketamap.quantify.regions import Quantification as Quantification
@@ -9,11 +15,17 @@ from ketamap.quantify.volumes import carry_annotation as carry_annotation
 from ketamap.quantify.volumes import measuring_grid as measuring_grid
 
 __all__ = [
+    "SATURATED_OCCUPANCY",
+    "AxonBalance",
+    "AxonQuantification",
     "Balance",
     "CarriedAnnotation",
     "Quantification",
+    "add_corrected",
     "carry_annotation",
     "measuring_grid",
     "place_cells",
+    "quantify_axons",
     "quantify_cells",
+    "saturated_regions",
 ]

@@ -87,21 +87,36 @@ def place_cells(
     TableError
         If a position column is missing or a position is not a number.
     """
-    missing = [name for name in SAMPLE_POSITION if name not in cells.columns]
+    return place_points(cells, transform, atlas, extent=extent, what="cell")
+
+
+def place_points(
+    points: pd.DataFrame,
+    transform: Transform,
+    atlas: Atlas,
+    *,
+    extent: Extent = "whole",
+    what: str = "point",
+) -> pd.DataFrame:
+    """Place any table of sample positions as `place_cells` does; ``what`` names a row."""
+    missing = [name for name in SAMPLE_POSITION if name not in points.columns]
     if missing:
-        msg = f"The table of cells lacks {', '.join(missing)}; it has {', '.join(cells.columns)}."
+        msg = (
+            f"The table of {what}s lacks {', '.join(missing)}; it has {', '.join(points.columns)}."
+        )
         raise TableError(msg)
-    sample_um = cells[list(SAMPLE_POSITION)].to_numpy(dtype=np.float64)
+    sample_um = points[list(SAMPLE_POSITION)].to_numpy(dtype=np.float64)
     if not np.isfinite(sample_um).all():
         bad = int(np.flatnonzero(~np.isfinite(sample_um).all(axis=1))[0])
-        msg = f"Cell {bad} has a position that is not a number: {sample_um[bad].tolist()}."
+        name = what.capitalize()
+        msg = f"{name} {bad} has a position that is not a number: {sample_um[bad].tolist()}."
         raise TableError(msg)
     atlas_um = transform.to_atlas(sample_um)
     region_id = atlas.regions_at(atlas_um)
     side = np.where(atlas.is_left(atlas_um), "left", "right")
     if extent != "whole":
         region_id = np.where((side != extent) & (region_id > 0), OUTSIDE_BRAIN, region_id)
-    placed = cells.copy()
+    placed = points.copy()
     placed[list(ATLAS_POSITION)] = np.where((region_id == OUTSIDE_ATLAS)[:, None], np.nan, atlas_um)
     placed["region_id"] = region_id
     placed["hemisphere"] = np.where(region_id == OUTSIDE_ATLAS, "", side)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -102,10 +103,37 @@ def region_table(
         is absent from the sample has missing counts (NaN), never zero; one too small for
         the lattice that holds cells keeps them, with a volume of zero.
     """
+    volume_total = atlas.structures.roll_up(volume_own_mm3)
+    total = atlas.structures.roll_up(own)
+    there = (volume_total > 0) | (total > 0)
+    return lay_out(
+        {
+            "own": np.where(there, own, np.nan),
+            "total": np.where(there, total, np.nan),
+            "volume_own_mm3": volume_own_mm3,
+            "volume_total_mm3": volume_total,
+        },
+        animal=animal,
+        measure="cells",
+        atlas=atlas,
+    )
+
+
+def lay_out(
+    values: Mapping[str, FloatArray], *, animal: str, measure: str, atlas: Atlas
+) -> pd.DataFrame:
+    """Lay out values per structure and side as rows: structures with tissue in the atlas.
+
+    Parameters
+    ----------
+    values
+        Column to values, each of shape ``(n structures, 2)``; left, right.
+    animal, measure
+        Written into every row.
+    atlas
+        The atlas.
+    """
     tree = atlas.structures
-    total = tree.roll_up(own)
-    there = (tree.roll_up(volume_own_mm3) > 0) | (total > 0)
-    volume_total = tree.roll_up(volume_own_mm3)
     ids, counts = np.unique(atlas.annotation[atlas.brain_mask], return_counts=True)
     voxels = np.zeros(len(tree), dtype=np.int64)
     voxels[tree.rows_of(ids)] = counts
@@ -117,11 +145,8 @@ def region_table(
                 "region_id": tree.ids[kept],
                 "acronym": [tree.acronyms[row] for row in kept],
                 "hemisphere": side,
-                "measure": "cells",
-                "own": np.where(there[kept, s], own[kept, s], np.nan),
-                "total": np.where(there[kept, s], total[kept, s], np.nan),
-                "volume_own_mm3": volume_own_mm3[kept, s],
-                "volume_total_mm3": volume_total[kept, s],
+                "measure": measure,
+                **{name: array[kept, s] for name, array in values.items()},
             }
         )
         for s, side in enumerate(HEMISPHERES)
