@@ -40,6 +40,48 @@ class DetectionSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TracingSettings:
+    """How axons are traced: one physical width, the rest calibrates itself."""
+
+    fibre_sigma_um: float = 2.4
+    """Standard deviation of a fibre's cross-section in the image, blur included, um."""
+
+    box_um: float = 25.0
+    """Edge of the boxes of the table of axons, um."""
+
+    min_length_um: float = 12.0
+    """Objects that stay within a box of this edge are not fibres, um."""
+
+    threshold: float | None = None
+    """Least score of a fibre, in standard deviations of the noise; left out: from the
+    calibration."""
+
+    soma_diameter_um: float = 15.0
+    """Diameter of the cell bodies that are left out, um."""
+
+    vessel_diameter_um: float = 16.0
+    """Bright tubes at least this thick are vessels, um."""
+
+    def __post_init__(self) -> None:
+        for name, least, most in (
+            ("fibre_sigma_um", 0.1, 50.0),
+            ("box_um", 1.0, 1000.0),
+            ("min_length_um", 0.0, 100.0),
+            ("soma_diameter_um", 0.5, 500.0),
+            ("vessel_diameter_um", 1.0, 500.0),
+        ):
+            value = getattr(self, name)
+            _require(
+                least <= value <= most,
+                f"{name} must lie between {least:g} and {most:g}, got {value:g}.",
+            )
+        _require(
+            self.threshold is None or 0.5 <= self.threshold <= 1000.0,
+            f"threshold must lie between 0.5 and 1000, got {self.threshold}.",
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RegistrationSettings:
     """How a brain is aligned to the atlas."""
 

@@ -1,0 +1,372 @@
+"""From a score to the probability of a fibre, and to a threshold with its band."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, fields
+from itertools import product
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit, logit
+
+from ketamap.core.errors import ImageError, InputError
+from ketamap.core.settings import TracingSettings
+from ketamap.core.space import Zyx
+from ketamap.core.volume import Blocks, Volume
+from ketamap.trace.scale import RidgePlan, plan_ridges, triple
+from ketamap.trace.scores import score_block
+from ketamap.trace.survey import survey
+
+BACKGROUND, AXON, ARTEFACT, EDGE = 1, 2, 3, 4
+"""Values of a label image; 0 is not labelled, artefacts count as background, edges as nothing."""
+
+FEWEST_LABELS = 50
+"""Voxels of either kind that a calibration needs."""
+
+BRICK_VOXELS = 16
+"""Labels are drawn again brick by brick to see how sure the threshold is: neighbouring voxels
+are not independent."""
+
+DRAWS = 200
+"""Times that the bricks are drawn."""
+
+BAND = (0.1, 0.9)
+"""Quantiles of the drawn thresholds that bound the band."""
+
+NARROWEST_BAND = 1.1
+"""The band reaches at least this factor to either side."""
+
+LEAST_SCORE = 0.1
+"""Scores below this are all alike."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calibration:
+    """How scores become probabilities; numbers only, so that it can be kept as JSON.
+
+    The probability of a fibre at score z, in a volume of which the share ``prevalence`` is
+    fibre, is logistic: ``logit p = intercept + slope * ln z``.
+    """
+
+    slope: float
+    """Rise of the log odds with ln z."""
+
+    intercept: float
+    """Log odds at z = 1 and the prevalence of the labels."""
+
+    prevalence: float
+    """Share of fibre among the labelled voxels."""
+
+    threshold: float | None = None
+    """Score from which a voxel is fibre; None: chosen for each brain from its own scores."""
+
+    threshold_low: float | None = None
+    """Lenient end of the band."""
+
+    threshold_high: float | None = None
+    """Strict end of the band."""
+
+    band: float = 1.25
+    """Factor between threshold and the ends of its band where it is chosen for each brain."""
+
+    f1: float = float("nan")
+    """F1 in the labelled voxels, edges left out."""
+
+    n_axon: int = 0
+    """Labelled voxels of fibre."""
+
+    n_background: int = 0
+    """Labelled voxels of background."""
+
+    def to_dict(self) -> dict[str, float | int | None]:
+        """Return plain numbers by name."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Calibration:
+        """Return the calibration that `to_dict` made.
+
+        Raises
+        ------
+        InputError
+            If a name is missing or unknown.
+        """
+        known = {f.name for f in fields(cls)}
+        needed = {"slope", "intercept", "prevalence"}
+        if not needed <= set(values) <= known:
+            msg = (
+                f"A calibration of axons has the values {sorted(known)}, at least "
+                f"{sorted(needed)}; got {sorted(values)}. Calibrate again."
+            )
+            raise InputError(msg)
+        return cls(**values)
+
+    def probability(
+        self, score: NDArray[np.floating], prevalence: float | None = None
+    ) -> NDArray[np.float64]:
+        """Probability of a fibre at scores of any shape, for a prevalence (the labels')."""
+        shift = 0.0
+        if prevalence is not None:
+            shift = float(logit(prevalence) - logit(self.prevalence))
+        z = np.maximum(np.asarray(score, dtype=np.float64), LEAST_SCORE)
+        return np.asarray(expit(self.intercept + shift + self.slope * np.log(z)))
+
+    def score_of(self, probability: float, prevalence: float) -> float:
+        """Return the score at which a fibre has a probability, the inverse of `probability`."""
+        shift = float(logit(prevalence) - logit(self.prevalence))
+        return float(np.exp((logit(probability) - self.intercept - shift) / self.slope))
+
+
+DEFAULT = Calibration(slope=3.0, intercept=-4.0, prevalence=0.2)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """Thresholds for one brain."""
+
+    prevalence: float
+    """Share of fibre that the scores tell of."""
+
+    threshold: float
+    """Score from which a voxel is fibre."""
+
+    low: float
+    """Lenient end of the band: a lower score, more fibre."""
+
+    high: float
+    """Strict end of the band."""
+
+
+def decide(
+    calibration: Calibration, scores: NDArray[np.float64], settings: TracingSettings
+) -> Decision:
+    """Choose the threshold for one brain.
+
+    Without a threshold in the settings or from labels of this study, the share of fibre is
+    estimated from the brain's own scores and the threshold maximises the F1 to be expected.
+
+    Parameters
+    ----------
+    calibration
+        The map from scores to probabilities.
+    scores
+        A sample of the brain's scores, ``(n,)``.
+    settings
+        May state the threshold.
+    """
+    prevalence = estimate_prevalence(calibration, scores)
+    if settings.threshold is not None:
+        best = settings.threshold
+    elif calibration.threshold is not None:
+        best = calibration.threshold
+    else:
+        best = expected_best(calibration, scores, prevalence)
+    if settings.threshold is None and calibration.threshold is not None:
+        low, high = calibration.threshold_low, calibration.threshold_high
+    else:
+        low, high = best / calibration.band, best * calibration.band
+    return Decision(
+        prevalence=prevalence,
+        threshold=best,
+        low=best / NARROWEST_BAND if low is None else low,
+        high=best * NARROWEST_BAND if high is None else high,
+    )
+
+
+ROUNDS = 200
+"""Rounds of the estimate of the prevalence at most."""
+
+PREVALENCE_LIMITS = (0.001, 0.5)
+"""A share of fibre beyond these is not believed."""
+
+
+def estimate_prevalence(calibration: Calibration, scores: NDArray[np.float64]) -> float:
+    """Estimate the share of fibre in a volume whose share differs from the labels'.
+
+    References
+    ----------
+    Saerens, Latinne and Decaestecker 2002, Neural Comput 14:21, eq. 2.8: the mean of the
+    probabilities is the new share, with which the probabilities are computed again.
+    """
+    share = calibration.prevalence
+    for _ in range(ROUNDS if len(scores) else 0):
+        new = float(np.clip(calibration.probability(scores, share).mean(), *PREVALENCE_LIMITS))
+        if abs(new - share) < 1e-4 * share:
+            break
+        share = new
+    return share
+
+
+def expected_best(
+    calibration: Calibration, scores: NDArray[np.float64], prevalence: float
+) -> float:
+    """Threshold that maximises the F1 that the probabilities promise."""
+    if not len(scores):
+        return calibration.score_of(0.5, prevalence)
+    z = np.sort(scores)[::-1]
+    p = calibration.probability(z, prevalence)
+    hits = np.cumsum(p)
+    f1 = 2.0 * hits / (np.arange(1, len(z) + 1) + hits[-1])
+    return float(max(z[int(np.argmax(f1))], LEAST_SCORE))
+
+
+def calibrate(
+    volume: Volume, labels: Blocks, settings: TracingSettings | None = None
+) -> Calibration:
+    """Fit the map from scores to probabilities, and the threshold, to a few labels.
+
+    Parameters
+    ----------
+    volume
+        Axes (z, y, x).
+    labels
+        Same shape, whole numbers: 0 not labelled, 1 background, 2 axon, 3 artefact (counts
+        as background), 4 edge of an axon (left out). A few planes or boxes will do.
+    settings
+        As for tracing.
+
+    Returns
+    -------
+    Calibration
+        With a threshold of its own, in scores: it holds for other volumes of the same
+        staining as well, since scores are relative to each brain's noise.
+
+    Raises
+    ------
+    ImageError
+        If the labels have another shape than the volume or other values.
+    InputError
+        If there are fewer than `FEWEST_LABELS` voxels of axon or of background.
+    """
+    settings = settings or TracingSettings()
+    if tuple(labels.shape) != tuple(volume.grid.shape):
+        msg = (
+            f"The labels have shape {tuple(labels.shape)} but {volume.name} has "
+            f"{volume.grid.shape}. Paint them on the volume itself, 0 where nothing is labelled."
+        )
+        raise ImageError(msg)
+    plan = plan_ridges(volume.grid, settings)
+    levels = survey(volume, plan).levels
+    parts = [
+        _labelled(volume, labels, plan, levels, start, stop)
+        for start, stop in _bricks_of(volume.grid.shape)
+    ]
+    score, truth, brick = (np.concatenate(part) for part in zip(*parts, strict=True))
+    _check_enough(int(truth.sum()), int((~truth).sum()))
+    return fit(score, truth, brick)
+
+
+def _check_enough(n_axon: int, n_background: int) -> None:
+    if min(n_axon, n_background) < FEWEST_LABELS:
+        msg = (
+            f"The labels hold {n_axon} voxels of axon (2) and {n_background} of background (1); "
+            f"at least {FEWEST_LABELS} of both are needed. Label a whole plane or a box."
+        )
+        raise InputError(msg)
+
+
+READ_VOXELS = 128
+"""Labels are looked through in cubes of this edge."""
+
+
+def _bricks_of(shape: Zyx[int]) -> Iterator[tuple[Zyx[int], Zyx[int]]]:
+    for spot in product(*(range(0, n, READ_VOXELS) for n in shape)):
+        stop = triple(min(a + READ_VOXELS, n) for a, n in zip(spot, shape, strict=True))
+        yield triple(spot), stop
+
+
+def _labelled(
+    volume: Volume,
+    labels: Blocks,
+    plan: RidgePlan,
+    levels: Any,
+    start: Zyx[int],
+    stop: Zyx[int],
+) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.int64]]:
+    """Scores, truth and brick number of the labelled voxels in a cube."""
+    key = tuple(slice(a, b) for a, b in zip(start, stop, strict=True))
+    label = np.asarray(labels[key])
+    if label.size and (label.min() < 0 or label.max() > EDGE):
+        msg = (
+            f"The labels hold the value {label.max() if label.max() > EDGE else label.min()}; "
+            f"0 not labelled, 1 background, 2 axon, 3 artefact and 4 edge are known."
+        )
+        raise ImageError(msg)
+    use = (label == BACKGROUND) | (label == AXON) | (label == ARTEFACT)
+    if not use.any():
+        return np.empty(0), np.empty(0, dtype=bool), np.empty(0, dtype=np.int64)
+    score = score_block(volume, plan, levels, start, stop)[use].astype(np.float64)
+    index = np.argwhere(use) + np.asarray(start)
+    brick = (index // BRICK_VOXELS) @ np.array([1_000_003, 1009, 1])
+    return score, label[use] == AXON, brick
+
+
+def fit(
+    score: NDArray[np.float64], truth: NDArray[np.bool_], brick: NDArray[np.int64]
+) -> Calibration:
+    """Fit a logistic curve in ln z, and the threshold of the best F1 with its band.
+
+    Parameters
+    ----------
+    score, truth, brick
+        Shape ``(n,)``: score, whether it is fibre, and which neighbourhood it belongs to.
+    """
+    slope, intercept = _logistic(np.log(np.maximum(score, LEAST_SCORE)), truth)
+    best, f1 = _best_threshold(score, truth, np.ones(len(score)))
+    _, member = np.unique(brick, return_inverse=True)
+    rng = np.random.default_rng(0)
+    drawn = []
+    for _ in range(DRAWS):
+        weight = rng.multinomial(
+            member.max() + 1, np.full(member.max() + 1, 1 / (member.max() + 1))
+        )
+        drawn.append(_best_threshold(score, truth, weight[member].astype(np.float64))[0])
+    low, high = (float(v) for v in np.quantile(drawn, BAND))
+    return Calibration(
+        slope=slope,
+        intercept=intercept,
+        prevalence=float(truth.mean()),
+        threshold=best,
+        threshold_low=min(low, best / NARROWEST_BAND),
+        threshold_high=max(high, best * NARROWEST_BAND),
+        f1=f1,
+        n_axon=int(truth.sum()),
+        n_background=int((~truth).sum()),
+    )
+
+
+THRESHOLDS = np.geomspace(0.5, 60.0, 241)
+"""Scores tried as thresholds, 2 % apart."""
+
+NEARLY_BEST = 0.003
+"""F1 is flat near its best: the middle of the thresholds that come this close is taken."""
+
+
+def _best_threshold(
+    score: NDArray[np.float64], truth: NDArray[np.bool_], weight: NDArray[np.float64]
+) -> tuple[float, float]:
+    place = np.searchsorted(THRESHOLDS, score, side="left")
+    n = len(THRESHOLDS) + 1
+    called = np.cumsum(np.bincount(place, weight, n)[::-1])[::-1][1:]
+    hit = np.cumsum(np.bincount(place, weight * truth, n)[::-1])[::-1][1:]
+    f1 = 2.0 * hit / np.maximum(called + float(weight @ truth), 1e-12)
+    near = np.flatnonzero(f1 >= f1.max() - NEARLY_BEST)
+    return float(np.exp(np.log(THRESHOLDS[near]).mean())), float(f1.max())
+
+
+def _logistic(x: NDArray[np.float64], truth: NDArray[np.bool_]) -> tuple[float, float]:
+    """Slope and intercept by Newton's method, with a weak pull of the slope to 3."""
+    design = np.stack([x, np.ones_like(x)], axis=1)
+    beta = np.array([3.0, -3.0])
+    pull = np.array([1e-3 * len(x) / 100.0, 0.0])
+    for _ in range(50):
+        p = expit(design @ beta)
+        gradient = design.T @ (truth - p) - pull * (beta - np.array([3.0, 0.0]))
+        curvature = (design * (p * (1.0 - p))[:, None]).T @ design + np.diag(pull)
+        step = np.linalg.solve(curvature, gradient)
+        beta = beta + np.clip(step, -2.0, 2.0)
+        if np.abs(step).max() < 1e-9:
+            break
+    return float(max(beta[0], 0.2)), float(beta[1])

@@ -1,0 +1,170 @@
+"""From the scores of one block to its fibres: objects, skeleton and length per box."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ketamap.core.space import Zyx
+from ketamap.trace.blocks import BlockExtent
+from ketamap.trace.calibration import Decision
+from ketamap.trace.filters import F32
+from ketamap.trace.lengths import LINK_REACH, Links, measure_links
+from ketamap.trace.objects import drop_small
+from ketamap.trace.scale import RidgePlan, triple
+from ketamap.trace.thinning import thin, thinning_reach
+
+
+@dataclass(frozen=True, eq=False, slots=True, kw_only=True)
+class BlockAxons:
+    """What a block contributes; arrays over its boxes that hold anything."""
+
+    box: NDArray[np.int64]
+    """Shape ``(n, 3)``: index of the box in the volume."""
+
+    length_um: NDArray[np.float64]
+    """Shape ``(n, 3)``: at the threshold, at the strict and at the lenient end."""
+
+    centre: NDArray[np.float64]
+    """Shape ``(n, 3)``: length-weighted centre, voxels from the box's first voxel."""
+
+    voxels: NDArray[np.int64]
+    """Shape ``(n,)``: labelled voxels."""
+
+    sizes: NDArray[np.int64]
+    """Shape ``(n,)``: voxels of the box, fewer at the end of the volume."""
+
+    small_objects: int
+    """Objects left out because they are too short, at the threshold."""
+
+    small_voxels: int
+    """Their voxels that belong to this block."""
+
+    skeleton: NDArray[np.uint8]
+    """Shape of the core: the skeleton at the threshold."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Traced:
+    links: Links
+    mask: NDArray[np.bool_]
+    skeleton: NDArray[np.uint8]
+    objects: int
+    voxels: int
+
+
+def object_reach(plan: RidgePlan, min_length_um: float) -> Zyx[int]:
+    """Voxels along each axis within which an object is too short to be a fibre."""
+    return triple(max(1, round(min_length_um / um)) for um in plan.spacing_um)
+
+
+def block_halo(plan: RidgePlan, min_length_um: float) -> Zyx[int]:
+    """Voxels around a block whose scores decide what is in it."""
+    return triple(
+        o + t + LINK_REACH
+        for o, t in zip(object_reach(plan, min_length_um), thinning_reach(), strict=True)
+    )
+
+
+def trace_block(
+    score: F32,
+    plan: RidgePlan,
+    extent: BlockExtent,
+    decision: Decision,
+    min_length_um: float,
+) -> BlockAxons:
+    """Find the fibres of a block at the threshold and at both ends of its band.
+
+    Parameters
+    ----------
+    score
+        Scores of the voxels ``[extent.start, extent.stop)``; 0 where nothing may be traced.
+    plan
+        The filters.
+    extent
+        Where the block lies.
+    decision
+        The thresholds.
+    min_length_um
+        Objects within a box of this edge are left out.
+    """
+    weight = np.maximum(score, np.float32(0.0))
+    middle, strict, lenient = (
+        _trace(score, weight, plan, extent, threshold, min_length_um)
+        for threshold in (decision.threshold, decision.high, decision.low)
+    )
+    return _collect(plan, extent, (middle, strict, lenient))
+
+
+def _trace(
+    score: F32,
+    weight: F32,
+    plan: RidgePlan,
+    extent: BlockExtent,
+    threshold: float,
+    min_length_um: float,
+) -> _Traced:
+    mask = score >= np.float32(threshold)
+    faces = np.array(
+        [(a > 0, b < n) for a, b, n in zip(extent.start, extent.stop, plan.shape, strict=True)]
+    )
+    kept, first = drop_small(mask, object_reach(plan, min_length_um), faces)
+    skeleton = thin(kept, extent.start)
+    links = measure_links(skeleton, weight, plan.spacing_um)
+    inside = _inside(links.voxel, extent)
+    own = Links(links.voxel[inside], links.middle[inside], links.length_um[inside])
+    lost = np.count_nonzero(mask[extent.core]) - np.count_nonzero(kept[extent.core])
+    return _Traced(own, kept, skeleton, int(_inside(first, extent).sum()), int(lost))
+
+
+def _inside(index: NDArray[np.int64], extent: BlockExtent) -> NDArray[np.bool_]:
+    low = np.array([s.start for s in extent.core])
+    high = np.array([s.stop for s in extent.core])
+    return np.asarray(np.all((index >= low) & (index < high), axis=1))
+
+
+def _collect(
+    plan: RidgePlan, extent: BlockExtent, traced: tuple[_Traced, _Traced, _Traced]
+) -> BlockAxons:
+    """Add up lengths and voxels box by box, in raster order within each box."""
+    box = np.asarray(plan.box)
+    start, stop = np.asarray(extent.core_start), np.asarray(extent.core_stop)
+    counts = -(-(stop - start) // box)
+    n = int(np.prod(counts))
+    lengths, moments = np.zeros((n, 3)), np.zeros((3, n, 3))
+    for k, part in enumerate(traced):
+        at = part.links.voxel + np.asarray(extent.start) - start
+        place = np.ravel_multi_index(tuple((at // box).T), tuple(counts)) if len(at) else at[:, 0]
+        lengths[:, k] = np.bincount(place, part.links.length_um, n)
+        where = at % box + part.links.middle
+        for axis in range(3):
+            moments[k, :, axis] = np.bincount(place, part.links.length_um * where[:, axis], n)
+    filled = np.argwhere(traced[0].mask[extent.core])
+    place = np.ravel_multi_index(tuple((filled // box).T), tuple(counts)) if len(filled) else []
+    voxels = np.bincount(np.asarray(place, dtype=np.int64), minlength=n)
+    index = np.argwhere(np.ones(tuple(counts), dtype=bool))
+    sizes = np.prod(np.minimum(box, stop - start - index * box), axis=1)
+    some = np.flatnonzero((lengths.max(axis=1) > 0.0) | (voxels > 0))
+    return BlockAxons(
+        box=index[some] + start // box,
+        length_um=lengths[some],
+        centre=_centres(lengths, moments, np.minimum(box, stop - start - index * box))[some],
+        voxels=voxels[some],
+        sizes=sizes[some],
+        small_objects=traced[0].objects,
+        small_voxels=traced[0].voxels,
+        skeleton=traced[0].skeleton[extent.core],
+    )
+
+
+def _centres(
+    lengths: NDArray[np.float64], moments: NDArray[np.float64], edges: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Length-weighted centres; the lenient end's or the box's where there is no length."""
+    out = 0.5 * (edges - 1.0)
+    for k in (2, 0):
+        some = lengths[:, k] > 0.0
+        out[some] = moments[k][some] / lengths[some, k][:, None]
+    return out
