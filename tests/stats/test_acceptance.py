@@ -8,7 +8,7 @@ import pytest
 
 from ketamap.core.errors import DesignError, TableError
 from ketamap.core.settings import Design
-from ketamap.stats import analyse
+from ketamap.stats import analyse, t_tests
 
 BY_GROUP = Design(control="saline", factor="group")
 
@@ -60,6 +60,20 @@ def test_ketamine_against_saline_finds_one_absolute_region_at_most(shared_data):
     table, animals = load(shared_data, "davoudian2023_B1", ["ketamine", "saline"])
     effects = analyse(table, animals, BY_GROUP).effects
     assert (effects.loc[effects["estimand"] == "absolute", "q"] < 0.05).sum() <= 1
+
+
+@pytest.mark.data
+def test_t_tests_of_a_real_table_are_those_published(shared_data):
+    """By animal, log density: TE2 and VSUB below .05, no other of 23 (Dimmock et al. 2025)."""
+    table, animals = load(shared_data, "dimmock2025_cs1", ["Sham_Familiar", "Sham_Novel"])
+    analysis = analyse(table, animals, Design(control="Sham_Novel", factor="group"))
+    found = t_tests(analysis, "Sham_Familiar", "Sham_Novel").set_index("acronym")
+    assert set(found.index[found["p"] < 0.05]) == {"TE2", "VSUB"}
+    log = np.log2(table["count"] / table["area_mm2"]).where(table["count"] > 0)
+    mean = log.groupby([table["acronym"], table["group"]]).mean().unstack()
+    bars = mean["Sham_Familiar"] - mean["Sham_Novel"]
+    gap = (found["estimate_log2"] - bars.loc[found.index]).abs()
+    assert gap.max() < 0.01
 
 
 @pytest.mark.data

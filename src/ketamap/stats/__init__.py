@@ -3,6 +3,7 @@
 from ketamap.stats.analyse import Analysis as Analysis
 from ketamap.stats.analyse import analyse as analyse
 from ketamap.stats.budget import budget_frame as budget_frame
+from ketamap.stats.classical import t_tests as t_tests
 from ketamap.stats.design import build_design as build_design
 from ketamap.stats.families import bh as bh
 from ketamap.stats.families import report_q as report_q
@@ -34,4 +35,5 @@ __all__ = [
     "region_counts",
     "report_q",
     "structures_from_table",
+    "t_tests",
 ]

@@ -211,7 +211,9 @@ def fit_two_components(
 
     Where the variances of groups differ (`GroupVariances.matters`), a region's residuals are
     divided by the scale of their group before its variance is moderated, the contrast takes
-    each group's scale back, and the shift has Welch's variance and degrees of freedom.
+    each group's scale back, and the shift has Welch's variance and degrees of freedom.  The
+    shift has them in any two groups of different size: one factor per animal is too little
+    to tell whether the groups' factors vary alike.
     """
     factor = fit_linear(factor_ln[:, None], design, contrasts, groups=groups)
     regional = fit_linear(density_ln - factor_ln[:, None], design, contrasts, groups=groups)
@@ -229,6 +231,7 @@ def fit_two_components(
     )
     if compared is not None and groups is not None and compared.matters:
         variance, scale = _by_group(regional, design, groups, compared)
+    if compared is not None and groups is not None and (compared.matters or compared.lopsided):
         vg, dg = _welch(factor, design, groups)
     moderated = moderate(variance[usable], regional.df[usable], abundance[usable], trend=trend)
     posterior, df = np.full(regional.df.shape, np.nan), np.full(regional.df.shape, np.nan)

@@ -56,6 +56,11 @@ class GroupVariances:
         return float(self.medians.max() / self.medians.min())
 
     @property
+    def lopsided(self) -> bool:
+        """Whether there are two groups of different size."""
+        return len(self.sizes) == 2 and self.sizes[0] != self.sizes[1]
+
+    @property
     def matters(self) -> bool:
         """Whether pooling misleads: variances differ, and not in two groups of one size."""
         balanced = len(self.sizes) == 2 and self.sizes[0] == self.sizes[1]
