@@ -105,6 +105,20 @@ class StudyReport:
     """Planted effects: ``region_id, acronym, contrast, planted_log2``, zeros included.
     Regions that are not in it are left out of the comparison with the truth."""
 
+    cells: pd.DataFrame = field(default_factory=pd.DataFrame)
+    """Dose and days of each comparison, where the design has doses: ``contrast, dose, day``
+    (NaN without durations)."""
+
+    further: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    """Answers beside the effects, by name, where their question could be asked: ``any_dose,
+    interaction, onset, dose_response, selection, permutation`` (frames of `ketamap.stats`)
+    and ``shrunk`` (``region_id, measure, contrast, estimand, estimate_log2, ci_low_log2,
+    ci_high_log2``)."""
+
+    models: tuple[Mapping[str, object], ...] = ()
+    """Numbers of each measure's model: ``measure, prior_df, variance_ratio,
+    variances_pooled, permutations``."""
+
     methods: str = ""
     """Text to print as the methods paragraph; left empty, it is written from the inputs."""
 

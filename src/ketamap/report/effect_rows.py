@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,13 @@ from ketamap.report.groups import (
     plain_numbers,
     wide_values,
 )
-from ketamap.report.words import equation, fold, interval, probability, signed
+from ketamap.report.words import interval, probability, signed
+
+SPAN_COLUMNS = ("count_low", "count_high")
+"""Columns of the values that say how uncertain the measure itself is."""
+
+PAYLOAD = ("estimate", "low", "high", "q")
+"""Numbers of an effect that the page holds for every region."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +33,7 @@ class Cell:
 
     text: str
     value: str
-    """Full precision, empty where there is none."""
+    """To six digits, empty where there is none."""
 
     called: str = ""
     """``up`` or ``down`` where the region was called, else empty."""
@@ -90,20 +96,34 @@ def regions_payload(
 ) -> dict[str, Any]:
     """Collect what the page needs to show the animals of any region on a click."""
     measures = dict.fromkeys(c.measure for c in comparisons)
+    cells = _cells_of(report)
+    names = {r.region_id: [r.acronym, r.name] for c in comparisons for r in records(c.regions)}
     return {
         "animals": list(groups.of_animal),
         "groupOf": [groups.names.index(g) for g in groups.of_animal.values()],
         "groups": list(groups.names),
+        "regions": {str(i): named for i, named in names.items()},
         "values": {m: _values_payload(report, m, groups) for m in measures},
+        "spans": {m: _spans_payload(report, m, groups) for m in measures},
         "comparisons": [
             {
                 "key": c.key,
                 "label": c.label,
+                "contrast": c.contrast,
                 "measure": c.measure,
+                **cells.get(c.contrast, {}),
                 "effects": {str(r.region_id): _effect_payload(r) for r in records(c.regions)},
             }
             for c in comparisons
         ],
+    }
+
+
+def _cells_of(report: StudyReport) -> dict[str, dict[str, float | None]]:
+    """Dose and day of each comparison, for a design with doses."""
+    return {
+        str(row.contrast): {"dose": float(row.dose), "day": rounded(row.day)}
+        for row in records(report.cells)
     }
 
 
@@ -120,14 +140,14 @@ def _cells(row: Any, estimand: str) -> tuple[Cell, Cell, Cell]:
     way = ("up" if value > 0 else "down") if called else ""
     width = high - low
     return (
-        Cell(text=signed(value), value=_full(value), called=way),
-        Cell(text=interval(low, high), value=_full(width)),
-        Cell(text=probability(q), value=_full(q), called=way),
+        Cell(text=signed(value), value=_precise(value), called=way),
+        Cell(text=interval(low, high), value=_precise(width)),
+        Cell(text=probability(q), value=_precise(q), called=way),
     )
 
 
-def _full(value: float) -> str:
-    return repr(float(value)) if np.isfinite(value) else ""
+def _precise(value: float) -> str:
+    return f"{value:.6g}" if np.isfinite(value) else ""
 
 
 def _animals_text(report: StudyReport, measure: str, groups: Groups) -> dict[int, str]:
@@ -151,16 +171,32 @@ def _values_payload(
     return found
 
 
-def _effect_payload(row: Any) -> Mapping[str, Any]:
-    texts = {}
-    for e in BOTH:
-        value, low, high, q = (getattr(row, f"{e}_{x}") for x in ("estimate", "low", "high", "q"))
-        texts[e] = [
-            signed(value),
-            interval(low, high),
-            fold(value),
-            probability(q),
-            equation("q", q),
-        ]
-    reason = "" if row.testable else f"not testable: {row.reason or 'no reason given'}"
-    return {"a": row.acronym, "n": row.name, "why": reason, **texts}
+def _spans_payload(
+    report: StudyReport, measure: str, groups: Groups
+) -> dict[str, list[list[float | None]]]:
+    """How far each animal's log2 density reaches by the measure's own uncertainty."""
+    if not set(SPAN_COLUMNS) <= set(report.values.columns):
+        return {}
+    value = wide_values(report, measure, "count", groups)
+    ends = [wide_values(report, measure, column, groups) for column in SPAN_COLUMNS]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        low, high = (
+            np.log2(end.reindex(value.index).to_numpy() / value.to_numpy()) for end in ends
+        )
+    return {
+        str(int(region)): [plain_numbers(a, 3), plain_numbers(b, 3)]
+        for region, a, b in zip(value.index, low, high, strict=True)
+        if np.isfinite(b).any()
+    }
+
+
+def rounded(value: float) -> float | None:
+    """Shorten a number to four significant digits for the page; None where there is none."""
+    return float(f"{value:.4g}") if np.isfinite(value) else None
+
+
+def _effect_payload(row: Any) -> list[float | None] | str:
+    """Estimate, interval and q, relative then absolute; or why there are none."""
+    if not row.testable:
+        return f"not testable: {row.reason or 'no reason given'}"
+    return [rounded(getattr(row, f"{e}_{x}")) for e in BOTH for x in PAYLOAD]

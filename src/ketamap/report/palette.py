@@ -6,6 +6,7 @@ deficiency, and by lightness only in strength.  Groups of animals use other hues
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 DOWN = ("#d6e6f4", "#9cc3e4", "#4a8cc5", "#0d4f94")
@@ -38,9 +39,30 @@ GROUPS = ("#5b6470", "#8a55a3", "#16877a", "#b28a12", "#c65f95", "#5b7f1e", "#3d
 """Groups of animals, in order; repeated if there are more."""
 
 
+DAYS = re.compile(r"^(?P<dose>.+) (?P<days>[0-9.]+) d$")
+"""Groups that are named by a treatment and its days."""
+
+PALEST = 0.6
+"""Share of white in the colour of a treatment after the fewest days."""
+
+
 def group_colours(groups: Sequence[str]) -> dict[str, str]:
-    """Give each group its colour."""
-    return {group: GROUPS[i % len(GROUPS)] for i, group in enumerate(groups)}
+    """Give each group its colour: one per treatment, paler after fewer days."""
+    named = [DAYS.match(group) for group in groups]
+    if not all(named):
+        return {group: GROUPS[i % len(GROUPS)] for i, group in enumerate(groups)}
+    doses = list(dict.fromkeys(m["dose"] for m in named if m))
+    days = sorted({float(m["days"]) for m in named if m})
+    steps = max(len(days) - 1, 1)
+    return {
+        m.string: _mix(
+            GROUPS[doses.index(m["dose"]) % len(GROUPS)],
+            "#ffffff",
+            PALEST * (len(days) - 1 - days.index(float(m["days"]))) / steps,
+        )
+        for m in named
+        if m
+    }
 
 
 def direction_mark(estimate_log2: float, *, called: bool) -> str:

@@ -19,7 +19,6 @@ from ketamap.report.axes import (
 from ketamap.report.comparisons import BOTH, Comparison, records
 from ketamap.report.groups import Groups, plain_numbers, spread
 from ketamap.report.palette import INK, SOFT_INK, direction_mark, group_colours
-from ketamap.report.shift_figures import mean_bar
 from ketamap.report.words import shortened, signed
 
 FOREST_LEAST, FOREST_MOST = 12, 30
@@ -39,6 +38,9 @@ BARS = 40
 
 SMALLEST_P = 1e-16
 """Where the volcano's vertical axis ends: below it p values are not told apart."""
+
+CROWDED = 5
+"""Groups from which marks are drawn smaller."""
 
 PANELS = {"relative": (0.0, 0.47), "absolute": (0.53, 1.0)}
 TITLES = {
@@ -237,32 +239,47 @@ def _volcano_ends(tested: pd.DataFrame) -> list[float]:
 
 
 def _animals_panel(row: Any, values: pd.Series[float], groups: Groups, suffix: str) -> list[Figure]:
+    """Dots of all animals and the means of their groups, one trace each."""
     colours = group_colours(groups.names)
-    data: list[Figure] = []
+    x: list[float] = []
+    y: list[float] = []
+    who: list[int] = []
+    order = list(groups.of_animal)
+    means: dict[int, float] = {}
     for place, group in enumerate(groups.names):
         mine = values[groups.members(group)].dropna()
         if mine.empty:
             continue
-        data.append(mean_bar(place, float(mine.mean()), colours[group], axes=suffix))
-        data.append(
-            {
-                "type": "scatter",
-                "mode": "markers",
-                "x": [place + dx for dx in spread(len(mine))],
-                "y": plain_numbers(mine),
-                "xaxis": f"x{suffix}",
-                "yaxis": f"y{suffix}",
-                "customdata": [int(row.region_id)] * len(mine),
-                "marker": {"size": 7.5, "color": colours[group], "opacity": 0.85},
-                "hovertext": [
-                    f"<b>{escape(str(a))}</b><br>{escape(group)}<br>"
-                    f"{escape(row.acronym)} {signed(v)} log2"
-                    for a, v in mine.items()
-                ],
-                "hoverinfo": "text",
-            }
-        )
-    return data
+        means[place] = float(mine.mean())
+        x += [round(place + dx, 3) for dx in spread(len(mine))]
+        y += [float(v) for v in mine]
+        who += [order.index(str(a)) for a in mine.index]
+    of = list(groups.of_animal.values())
+    axes = {"type": "scatter", "mode": "markers", "xaxis": f"x{suffix}", "yaxis": f"y{suffix}"}
+    bars = {
+        **axes,
+        "x": list(means),
+        "y": plain_numbers(list(means.values()), 3),
+        "marker": {
+            "symbol": "line-ew",
+            "size": 13 if len(groups.names) > CROWDED else 22,
+            "line": {"width": 2.5, "color": [colours[groups.names[k]] for k in means]},
+        },
+        "hoverinfo": "skip",
+    }
+    dots = {
+        **axes,
+        "x": x,
+        "y": plain_numbers(y, 3),
+        "meta": {"region": int(row.region_id), "animals": who},
+        "marker": {
+            "size": 5.5 if len(groups.names) > CROWDED else 7.5,
+            "color": [colours[of[k]] for k in who],
+            "opacity": 0.85,
+        },
+        "hoverinfo": "text",
+    }
+    return [bars, dots]
 
 
 def _panel_caption(row: Any, x: float, y: float) -> dict[str, Any]:

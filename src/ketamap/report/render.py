@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import json
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
@@ -17,12 +19,14 @@ from ketamap.report.axes import Figure
 from ketamap.report.brain_maps import colour_limit, draw_brain, fill_slices
 from ketamap.report.comparisons import Comparison, comparisons_of
 from ketamap.report.contents import StudyReport
+from ketamap.report.dosing import dose_sections
 from ketamap.report.effect_rows import effect_rows, effects_csv, regions_payload
 from ketamap.report.groups import VALUES_SHOWN, Groups, groups_of, wide_values
 from ketamap.report.headline import finding_of
 from ketamap.report.methods import methods_paragraphs
 from ketamap.report.quality import balance_rows, brain_cards
 from ketamap.report.region_figures import animal_multiples, forest, volcano
+from ketamap.report.second_opinions import opinions_of
 from ketamap.report.shift_figures import factor_dots, factors_of, shift_forest
 from ketamap.report.truth import truth_checks
 from ketamap.report.words import estimate, fold, listing, number, plural, probability, signed
@@ -30,8 +34,10 @@ from ketamap.report.words import estimate, fold, listing, number, plural, probab
 SECTIONS = {
     "headline": "In short",
     "shift": "Brain-wide shift",
+    "dose": "Dose and duration",
     "regions": "Ranked regions",
     "volcano": "All regions at a glance",
+    "opinions": "By division and by permutation",
     "maps": "Brain maps",
     "table": "All effects",
     "quality": "Quality, brain by brain",
@@ -40,7 +46,13 @@ SECTIONS = {
     "methods": "Methods",
     "versions": "Versions and settings",
 }
-"""Anchor to title, in the order of the page; ``truth`` only where there is one."""
+"""Anchor to title, in the order of the page; some only where there is something to show."""
+
+SCRIPTS = ("regions.js", "doses.js", "report.js")
+"""Scripts of the page, in the order they run."""
+
+FEW_COMPARISONS = 3
+"""Up to so many comparisons stand one below the other; more are shown one at a time."""
 
 
 def render_report(report: StudyReport) -> str:
@@ -63,13 +75,37 @@ def render_report(report: StudyReport) -> str:
     checks = truth_checks(report.truth, comparisons)
     figures = _figures(report, comparisons, groups)
     figures |= {f"truth-{check.key}": check.figure for check in checks}
+    doses = dose_sections(report, comparisons)
+    opinions = opinions_of(report, comparisons)
+    absent = {
+        name
+        for name, there in (
+            ("truth", report.truth is not None),
+            ("dose", bool(doses)),
+            ("opinions", bool(opinions)),
+        )
+        if not there
+    }
+    payload = regions_payload(report, comparisons, groups)
+    payload |= {
+        "alpha": report.alpha,
+        "measures": measures_in_words(comparisons),
+        "groupColours": list(palette.group_colours(groups.names).values()),
+        "doseColours": list(palette.GROUPS[1:]),
+        "doses": {d.measure: d.payload for d in doses},
+    }
     context = {
         "report": report,
         "groups": groups,
-        "sections": {k: v for k, v in SECTIONS.items() if k != "truth" or report.truth is not None},
+        "sections": {k: v for k, v in SECTIONS.items() if k not in absent},
+        "many": len(comparisons) > FEW_COMPARISONS,
+        "first": first_shown(comparisons),
+        "doses": doses,
+        "opinions": opinions,
         "comparisons": comparisons,
         "measures": measures_in_words(comparisons),
         "leveled": [k.removeprefix("factors-") for k in figures if k.startswith("factors-")],
+        "compared": compared_in_words(report, comparisons),
         "findings": [finding_of(c, report.alpha) for c in comparisons],
         "figures": figures,
         "brain": _maps(report, comparisons),
@@ -82,10 +118,36 @@ def render_report(report: StudyReport) -> str:
         "animal_columns": [str(c) for c in report.animals.columns],
         "animal_rows": _animal_rows(report.animals),
         "figures_json": script_json(figures),
-        "payload_json": script_json(regions_payload(report, comparisons, groups)),
-        "csv_json": script_json(effects_csv(report.effects)),
+        "acronyms": {int(i): named[0] for i, named in payload["regions"].items()},
+        "payload_json": script_json(payload),
+        "csv_json": script_json(packed(effects_csv(report.effects))),
     }
     return _environment().get_template("report.html").render(context)
+
+
+def first_shown(comparisons: Sequence[Comparison]) -> str:
+    """Key of the comparison to show first: most regions called, the last one at ties."""
+    if not comparisons:
+        return ""
+    first = comparisons[0].measure
+    mine = [c for c in comparisons if c.measure == first]
+    return max(enumerate(mine), key=lambda at: (len(at[1].called("relative")), at[0]))[1].key
+
+
+def compared_in_words(report: StudyReport, comparisons: Sequence[Comparison]) -> str:
+    """Name the comparisons; doses and days once each where the design has both."""
+    names = list(dict.fromkeys(c.contrast for c in comparisons))
+    days = [] if report.cells.empty else sorted(set(report.cells["day"].dropna()))
+    if len(days) < 2:
+        return listing(names)
+    doses = list(dict.fromkeys(name.split(" vs ")[0] for name in names))
+    control = names[0].split(" vs ")[1].split(",")[0]
+    return f"{listing(doses)} against {control} after {listing([f'{d:g}' for d in days])} days"
+
+
+def packed(text: str) -> str:
+    """Compress a text for the page: gzip, then base64; equal texts give equal packs."""
+    return base64.b64encode(gzip.compress(text.encode(), 9, mtime=0)).decode("ascii")
 
 
 def measures_in_words(comparisons: Sequence[Comparison]) -> dict[str, str]:
@@ -187,7 +249,10 @@ def _environment() -> Environment:
         estimate=estimate,
         fold=fold,
         probability=probability,
-        script=Markup((templates / "report.js").read_text(encoding="utf-8")),
+        script=Markup(
+            "\n".join((templates / name).read_text(encoding="utf-8") for name in SCRIPTS)
+        ),
+        short=lambda measure: measure_of(measure).short,
         plotly=Markup(_plotly_js()),
     )
     return environment

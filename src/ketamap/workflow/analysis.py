@@ -177,6 +177,9 @@ def report(folder: Path, *, atlas_dir: Path | None = None) -> Path:
         alpha=about["alpha"],
         atlas=atlas,
         brains=_brains(folder, [str(name) for name in animals["animal"]]),
+        cells=pd.DataFrame(about.get("cells", [])),
+        further=_further(folder),
+        models=tuple(about.get("models", ())),
         truth=read_table(folder / TRUTH, PLANTED_EFFECTS) if (folder / TRUTH).exists() else None,
         versions=about["versions"],
         settings=about["settings"],
@@ -184,6 +187,12 @@ def report(folder: Path, *, atlas_dir: Path | None = None) -> Path:
     with replacing(folder / "report.html") as temporary:
         temporary.write_text(render_report(contents), encoding="utf-8")
     return folder / "report.html"
+
+
+def _further(folder: Path) -> dict[str, pd.DataFrame]:
+    """Answers beside the effects that lie in a folder."""
+    paths = {name: folder / f"{name}.parquet" for name in FURTHER_TABLES}
+    return {name: read_table(p, ANSWERS) for name, p in paths.items() if p.exists()}
 
 
 def _write_analysis(
@@ -226,6 +235,7 @@ def _write_analysis(
             "warnings": list(result.warnings),
             "alpha": design.alpha,
             "models": result.models,
+            "cells": list(result.cells),
             "contrasts": list(result.contrasts),
             "n_per_group": dict(result.n_per_group),
             "versions": versions(),

@@ -15,6 +15,7 @@ from ketamap.core.settings import Design
 
 if TYPE_CHECKING:
     from ketamap.stats import Analysis
+    from ketamap.stats.design import DesignMatrix
 
 DEFAULT_PERMUTATIONS = 2000
 """Of the second opinion where a design names no number: 0.06 CPU-s per contrast at 300 regions
@@ -37,6 +38,12 @@ class Answers:
 
     by_measure: Mapping[str, Analysis]
     """In the order of the report."""
+
+    permutations: int
+    """Of the second opinion; 0: none."""
+
+    cells: tuple[dict[str, Any], ...] = ()
+    """Dose and day of each contrast of a design with doses: ``contrast, dose, day``."""
 
     notes: tuple[str, ...] = ()
     """What was left out, and why."""
@@ -106,6 +113,7 @@ class Answers:
                 "prior_df": one.prior_df,
                 "variance_ratio": one.variance_ratio,
                 "variances_pooled": one.variances_pooled,
+                "permutations": self.permutations,
             }
             for name, one in self.by_measure.items()
         ]
@@ -149,8 +157,10 @@ def answer(
         From `ketamap.stats.analyse`, for the first measure and for those that were named.
     """
     from ketamap.stats import analyse as estimate
+    from ketamap.stats import build_design
 
-    permutations, notes = _permutations(animals, design)
+    matrix = build_design(animals, design)
+    permutations, notes = _permutations(matrix, animals, design)
     found: dict[str, Analysis] = {}
     for name in _wanted(table, design):
         try:
@@ -163,7 +173,16 @@ def answer(
                 error.add_note(f"Measure: {name}")
                 raise
             notes.append(f"The {measure_of(name).density} was not analysed: {error}")
-    return Answers(by_measure=found, notes=tuple(notes))
+    return Answers(
+        by_measure=found,
+        permutations=permutations,
+        cells=tuple(
+            {"contrast": c.name, "dose": c.dose, "day": c.day}
+            for c in matrix.contrasts
+            if c.dose is not None
+        ),
+        notes=tuple(notes),
+    )
 
 
 def _wanted(table: pd.DataFrame, design: Design) -> tuple[str, ...]:
@@ -179,14 +198,14 @@ def _rows_of(table: pd.DataFrame, measure: str) -> pd.DataFrame:
     return table if rows.empty else rows
 
 
-def _permutations(animals: pd.DataFrame, design: Design) -> tuple[int, list[str]]:
+def _permutations(
+    matrix: DesignMatrix, animals: pd.DataFrame, design: Design
+) -> tuple[int, list[str]]:
     """How many permutations to make; with none stated, none where they cannot decide."""
-    from ketamap.stats.design import build_design
     from ketamap.stats.permutation import require_reachable
 
     if design.permutations is not None:
         return design.permutations, []
-    matrix = build_design(animals, design)
     within = animals[design.batch].astype(str) if design.batch else ["all"] * len(animals)
     try:
         require_reachable(matrix.matrix, list(within), design.alpha)

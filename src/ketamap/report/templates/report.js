@@ -1,52 +1,76 @@
-"use strict";
 (() => {
-  const read = (id) => JSON.parse(document.getElementById(id).textContent);
+  const { read, payload, config, openRegion, dialog } = ketamap;
   const figures = read("figures-data");
-  const payload = read("regions-data");
-  const config = { displaylogo: false, responsive: true, displayModeBar: false };
-  const groupColours = Array.from(document.querySelectorAll("#headline .group .dot"), (d) => d.style.background);
 
-  const measureOf = (name) => {
-    const key = name.split("-")[1];
-    const found = payload.comparisons.find((c) => c.key === key);
-    return found ? found.measure : null;
-  };
+  const measureOf = (name) => (ketamap.comparisonOf(name.split("-")[1]) || {}).measure || null;
 
-  function escaped(text) {
-    const holder = document.createElement("span");
-    holder.textContent = text;
-    return holder.innerHTML;
-  }
-
-  // Region marks carry only an id: their hover text is written once, here.
-  function hoverText(region, key) {
-    const effect = payload.comparisons.find((c) => c.key === key).effects[region];
-    const title = effect.n === effect.a ? effect.a : effect.n + " (" + effect.a + ")";
-    const lines = ["<b>" + escaped(title) + "</b>"];
-    for (const kind of ["relative", "absolute"]) {
-      const [value, interval, factor, , q] = effect[kind];
-      lines.push("<b>" + kind + "</b> " + value + " log2 (" + factor + "), 95 % interval " + interval + ", " + escaped(q));
-    }
-    return lines.join("<br>") + "<br><i>click for the animals</i>";
-  }
-
-  for (const box of document.querySelectorAll("[data-figure]")) {
+  function draw(box) {
     const name = box.dataset.figure;
     const figure = figures[name];
     for (const trace of figure.data) {
-      if (!trace.customdata || trace.hovertext) continue;
-      trace.hovertext = trace.customdata.map((region) => hoverText(region, name.split("-")[1]));
+      if (trace.meta && trace.meta.animals) trace.hovertext = trace.meta.animals.map((animal, k) => ketamap.animalHover(animal, trace.y[k]));
+      else if (trace.customdata && !trace.hovertext) trace.hovertext = trace.customdata.map((region) => ketamap.hoverText(region, name.split("-")[1]));
     }
     Plotly.newPlot(box, figure.data, figure.layout, config);
     box.on("plotly_click", (event) => {
-      const region = event.points[0].customdata;
+      const point = event.points[0];
+      const region = (point.data.meta || {}).region || point.customdata;
       if (region !== undefined) openRegion(region, measureOf(name));
+    });
+  }
+
+  // Plots are drawn when they are first seen: most belong to comparisons not chosen.
+  function drawVisible() {
+    for (const box of document.querySelectorAll("[data-figure], .dose-plot")) {
+      if (box.dataset.drawn || box.offsetParent === null) continue;
+      box.dataset.drawn = "yes";
+      if (box.dataset.figure) draw(box);
+      else ketamap.drawDoses(box, box.dataset.region, box.dataset.measure);
+    }
+  }
+
+  // Many comparisons: one at a time, chosen once for the whole page.
+  const picker = document.getElementById("picker");
+  const pick = document.getElementById("pick-view");
+  let chosen = picker ? picker.dataset.first : null;
+  const views = document.querySelectorAll(".view");
+
+  function choose(key) {
+    chosen = key;
+    const { measure } = ketamap.comparisonOf(key);
+    for (const view of views) view.hidden = view.dataset.key ? view.dataset.key !== key : view.dataset.measure !== measure;
+    for (const button of picker.querySelectorAll("button")) button.setAttribute("aria-pressed", String(button.dataset.measure === measure));
+    for (const option of pick.options) option.hidden = option.disabled = option.dataset.measure !== measure;
+    pick.value = key;
+    const table = document.getElementById("pick-comparison");
+    if (table.value) {
+      table.value = key;
+      table.dispatchEvent(new Event("input"));
+    }
+    drawVisible();
+    if (Plotly.Plots) for (const box of document.querySelectorAll(".view:not([hidden]) .js-plotly-plot")) Plotly.Plots.resize(box);
+  }
+
+  if (picker) {
+    picker.hidden = false;
+    pick.addEventListener("input", () => choose(pick.value));
+    for (const button of picker.querySelectorAll("button")) {
+      button.addEventListener("click", () => {
+        const { contrast } = ketamap.comparisonOf(chosen);
+        const there = payload.comparisons.filter((c) => c.measure === button.dataset.measure);
+        choose((there.find((c) => c.contrast === contrast) || there[0]).key);
+      });
+    }
+    document.addEventListener("click", (event) => {
+      const link = event.target.closest("[data-choose]");
+      if (link) choose(link.dataset.choose);
     });
   }
 
   const PAGE_PX = 855; // A4 within its margins at the zoom of the print style
   const onPaper = (printing) => {
-    for (const box of document.querySelectorAll(".figure[data-figure]")) {
+    for (const box of document.querySelectorAll(".js-plotly-plot")) {
+      if (box.offsetParent === null || box.closest("dialog")) continue;
       if (printing) Plotly.relayout(box, { width: box.closest("#shift .pair") ? PAGE_PX / 2 - 10 : PAGE_PX, autosize: false });
       else Plotly.relayout(box, { width: null, autosize: true });
     }
@@ -54,87 +78,6 @@
   window.addEventListener("beforeprint", () => onPaper(true));
   window.addEventListener("afterprint", () => onPaper(false));
 
-  // One region: its estimates in every comparison, its animals in both scales.
-  const dialog = document.getElementById("region");
-  const spread = (n, k) => (n < 2 ? 0 : (k / (n - 1) - 0.5) * 0.5 * Math.min(1, n / 6));
-
-  function animalTraces(values) {
-    const traces = [];
-    payload.groups.forEach((group, g) => {
-      const mine = payload.animals
-        .map((animal, i) => ({ animal, y: values[i], g: payload.groupOf[i] }))
-        .filter((a) => a.g === g && a.y !== null && a.y !== undefined);
-      if (!mine.length) return;
-      const mean = mine.reduce((sum, a) => sum + a.y, 0) / mine.length;
-      const colour = groupColours[g];
-      traces.push({ type: "scatter", mode: "lines", x: [g - 0.32, g + 0.32], y: [mean, mean], line: { color: colour, width: 2.5 }, hoverinfo: "skip" });
-      traces.push({ type: "scatter", mode: "markers", x: mine.map((_, k) => g + spread(mine.length, k)), y: mine.map((a) => a.y), marker: { size: 10, color: colour, opacity: 0.85 }, hovertext: mine.map((a) => escaped(a.animal) + "<br>" + a.y.toFixed(2) + " log2"), hoverinfo: "text" });
-    });
-    return traces;
-  }
-
-  function drawAnimals(box, values, title) {
-    const layout = {
-      height: 300, margin: { l: 56, r: 8, t: 34, b: 40 }, showlegend: false, hovermode: "closest", dragmode: false,
-      font: { family: getComputedStyle(document.body).fontFamily, size: 12 },
-      title: { text: title, font: { size: 13 }, x: 0.02 },
-      xaxis: { tickvals: payload.groups.map((_, g) => g), ticktext: payload.groups.map(escaped), range: [-0.6, payload.groups.length - 0.4], fixedrange: true, showgrid: false, zeroline: false },
-      yaxis: { fixedrange: true, zeroline: false, gridcolor: "#e1e4e8", title: { text: "log2" } },
-    };
-    Plotly.react(box, animalTraces(values), layout, config);
-  }
-
-  function cell(row, text, numeric) {
-    const td = row.insertCell();
-    td.textContent = text;
-    if (numeric) td.className = "n";
-  }
-
-  function estimatesTable(region, measure) {
-    const table = document.createElement("table");
-    table.className = "plain";
-    const head = table.createTHead().insertRow();
-    for (const text of ["Comparison", "Relative, log2 [95 %]", "q", "Absolute, log2 [95 %]", "q"]) {
-      const th = document.createElement("th");
-      th.textContent = text;
-      if (text !== "Comparison") th.className = "n";
-      head.append(th);
-    }
-    const body = table.createTBody();
-    for (const comparison of payload.comparisons.filter((c) => c.measure === measure)) {
-      const effect = comparison.effects[region];
-      if (!effect) continue;
-      const row = body.insertRow();
-      cell(row, comparison.label);
-      if (effect.why) {
-        cell(row, effect.why);
-        row.cells[1].colSpan = 4;
-        continue;
-      }
-      for (const kind of ["relative", "absolute"]) {
-        cell(row, effect[kind][0] + " " + effect[kind][1], true);
-        cell(row, effect[kind][3], true);
-      }
-    }
-    return table;
-  }
-
-  function openRegion(region, measure) {
-    const chosen = measure || payload.comparisons[0].measure;
-    const known = payload.comparisons.find((c) => c.measure === chosen && c.effects[region]);
-    if (!known) return;
-    const effect = known.effects[region];
-    dialog.querySelector("h3").textContent = effect.n === effect.a ? effect.a : effect.n + " (" + effect.a + ")";
-    dialog.querySelector(".estimates").replaceChildren(estimatesTable(region, chosen));
-    const values = (payload.values[chosen] || {})[region];
-    dialog.querySelector(".pair").hidden = !values;
-    dialog.showModal();
-    if (!values) return;
-    for (const box of dialog.querySelectorAll(".dots")) {
-      const which = box.dataset.which;
-      drawAnimals(box, values[which] || [], which === "relative" ? "relative to the animal's level" : "density");
-    }
-  }
   const enlarged = document.getElementById("picture");
   for (const one of [dialog, enlarged]) {
     one.addEventListener("click", (event) => { if (event.target === one) one.close(); });
@@ -149,21 +92,21 @@
 
   document.addEventListener("click", (event) => {
     const target = event.target.closest("[data-region]");
-    if (target) openRegion(target.dataset.region, target.dataset.measure);
+    if (!target || target.closest(".dose-plot")) return;
+    const place = target.closest("[data-map]");
+    const key = target.dataset.comparison || (place ? place.dataset.map : "");
+    openRegion(target.dataset.region, target.dataset.measure || measureOf("-" + key));
   });
 
-  // Maps: the hover text stands in <title>; with scripts it is shown at once.
+  // Maps: the hover text is written here; without scripts the name alone is shown.
   const tip = document.getElementById("tip");
-  for (const use of document.querySelectorAll(".slice use[data-region]")) {
-    const title = use.querySelector("title");
-    use.setAttribute("aria-label", title.textContent);
-    title.remove();
-  }
+  const tipText = (use) => [ketamap.title(use.dataset.region), ...ketamap.effectLines(use.dataset.region, use.closest("[data-map]").dataset.map)].join("\n");
+  for (const title of document.querySelectorAll(".slice use[data-region] title")) title.remove();
   document.addEventListener("mousemove", (event) => {
     const use = event.target.closest ? event.target.closest(".slice use[data-region]") : null;
     tip.hidden = !use;
     if (!use) return;
-    tip.textContent = use.getAttribute("aria-label");
+    tip.textContent = tipText(use);
     const left = Math.min(event.clientX + 16, window.innerWidth - tip.offsetWidth - 8);
     const below = event.clientY + 18 + tip.offsetHeight < window.innerHeight;
     tip.style.left = left + "px";
@@ -171,16 +114,15 @@
   });
 
   // The table: filter, sort, download.
-  const body = document.querySelector("#effects tbody");
-  const rows = Array.from(body.rows);
   const comparison = document.getElementById("pick-comparison");
   const status = document.getElementById("pick-status");
   const find = document.getElementById("find");
+  const effectRows = Array.from(document.querySelector("#effects tbody").rows);
 
   function filter() {
     const wanted = find.value.trim().toLowerCase();
     let shown = 0;
-    for (const row of rows) {
+    for (const row of effectRows) {
       const text = (row.cells[0].textContent + " " + row.cells[1].textContent).toLowerCase();
       const keep = (!comparison.value || row.dataset.comparison === comparison.value)
         && (!status.value || row.dataset.status === status.value) && text.includes(wanted);
@@ -188,34 +130,42 @@
       shown += keep;
     }
     document.getElementById("effects").classList.toggle("one", Boolean(comparison.value) || comparison.options.length === 2);
-    document.getElementById("shown").textContent = shown + " of " + rows.length + " rows";
+    document.getElementById("shown").textContent = shown + " of " + effectRows.length + " rows";
   }
   for (const control of [comparison, status, find]) control.addEventListener("input", filter);
   filter();
 
-  const headings = Array.from(document.querySelectorAll("#effects th[data-sort]"));
-  headings.forEach((heading, column) => heading.addEventListener("click", () => {
-    const up = heading.getAttribute("aria-sort") !== "ascending";
-    headings.forEach((h) => h.removeAttribute("aria-sort"));
-    heading.setAttribute("aria-sort", up ? "ascending" : "descending");
-    const numeric = heading.dataset.sort === "number";
-    const key = (row) => numeric ? parseFloat(row.cells[column].dataset.v) : row.cells[column].textContent;
-    rows.sort((a, b) => {
-      const [x, y] = [key(a), key(b)];
-      if (numeric && (isNaN(x) || isNaN(y))) return isNaN(x) - isNaN(y);
-      const order = numeric ? x - y : x.localeCompare(y);
-      return up ? order : -order;
-    });
-    body.append(...rows);
-  }));
+  for (const table of document.querySelectorAll("table.sorted")) {
+    const headings = Array.from(table.querySelectorAll("th[data-sort]"));
+    const rows = Array.from(table.tBodies[0].rows);
+    headings.forEach((heading, column) => heading.addEventListener("click", () => {
+      const up = heading.getAttribute("aria-sort") !== "ascending";
+      headings.forEach((h) => h.removeAttribute("aria-sort"));
+      heading.setAttribute("aria-sort", up ? "ascending" : "descending");
+      const numeric = heading.dataset.sort === "number";
+      const key = (row) => numeric ? parseFloat(row.cells[column].dataset.v) : row.cells[column].textContent;
+      rows.sort((a, b) => {
+        const [x, y] = [key(a), key(b)];
+        if (numeric && (isNaN(x) || isNaN(y))) return isNaN(x) - isNaN(y);
+        const order = numeric ? x - y : x.localeCompare(y);
+        return up ? order : -order;
+      });
+      table.tBodies[0].append(...rows);
+    }));
+  }
 
-  document.getElementById("download").addEventListener("click", () => {
+  document.getElementById("download").addEventListener("click", async () => {
+    const bytes = Uint8Array.from(atob(read("csv-data")), (c) => c.charCodeAt(0));
+    const text = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
     const link = document.createElement("a");
-    link.href = URL.createObjectURL(new Blob([read("csv-data")], { type: "text/csv" }));
+    link.href = URL.createObjectURL(new Blob([await new Response(text).arrayBuffer()], { type: "text/csv" }));
     link.download = "effects.csv";
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 1000);
   });
+
+  if (picker) choose(chosen);
+  drawVisible();
 
   // Contents: mark the section that is being read.
   const links = new Map(Array.from(document.querySelectorAll("nav.contents a"), (a) => [a.getAttribute("href").slice(1), a]));
