@@ -6,14 +6,14 @@ from scipy import ndimage
 
 from ketamap.core.errors import DesignError, InputError
 from ketamap.stats.model import fit_linear
-from ketamap.stats.tfce import Enhancement, Lattice, tfce
+from ketamap.stats.tfce import Lattice, tfce
 from ketamap.stats.voxelwise import (
+    VoxelDesign,
     VoxelTesting,
     animal_levels,
     require_permutations,
-    scales_of,
-    voxel_group_variances,
     voxel_test,
+    weighting_of,
 )
 from tests.stats.voxel_cohorts import ellipsoid, log_densities, smooth_field
 
@@ -38,16 +38,16 @@ def run_test(values, mask, sizes=(4, 4), *, blocks=None, **how):
     design, contrast, _ = cell_means(sizes)
     how = VoxelTesting(**{"permutations": 40, **how})
     lattice = Lattice.of(mask, how.enhancement.connectivity)
-    return voxel_test(values, design, contrast, blocks or ["all"] * len(values), lattice, how)
+    what = VoxelDesign(matrix=design, contrast=contrast, blocks=blocks or ["all"] * len(values))
+    return voxel_test(values, what, lattice, how)
 
 
 def test_the_estimate_is_that_of_least_squares_and_t_that_of_its_moderated_residuals():
     values, mask = small(n=12)
     design = np.c_[cell_means((6, 6))[0], np.linspace(-1, 1, 12) ** 2]
     contrast = np.array([-1.0, 1.0, 0.0])
-    got = voxel_test(
-        values, design, contrast, ["a"] * 12, Lattice.of(mask), VoxelTesting(permutations=19)
-    )
+    what = VoxelDesign(matrix=design, contrast=contrast, blocks=["a"] * 12)
+    got = voxel_test(values, what, Lattice.of(mask), VoxelTesting(permutations=19))
     plain = fit_linear(values.astype(float), design, contrast[None])
     np.testing.assert_allclose(got.effect_ln, plain.effect[:, 0], rtol=1e-4, atol=1e-6)
     # t^2 ranks by (estimate / se)^2 with the prior added to the residual sum of squares
@@ -115,10 +115,11 @@ def test_blocks_multiply_and_are_not_mixed():
     design = np.c_[np.eye(3)[np.arange(12) // 4], groups]
     contrast = np.array([0.0, 0.0, 0.0, 1.0])
     how = VoxelTesting(permutations=300)
-    got = voxel_test(values, design, contrast, blocks, Lattice.of(mask), how)
+    what = VoxelDesign(matrix=design, contrast=contrast, blocks=blocks)
+    got = voxel_test(values, what, Lattice.of(mask), how)
     assert (got.exhaustive, got.relabelings) == (True, 6**3)
     shifted = values + 5.0 * (np.arange(12) // 4)[:, None].astype(np.float32)
-    again = voxel_test(shifted, design, contrast, blocks, Lattice.of(mask), how)
+    again = voxel_test(shifted, what, Lattice.of(mask), how)
     np.testing.assert_allclose(again.p_fwe, got.p_fwe)
 
 
@@ -138,10 +139,12 @@ def test_a_strong_change_is_found_and_nothing_far_from_it():
     changed[4:9, 4:9, 4:9] = True
     effect = np.outer(np.arange(12) >= 6, 1.2 * changed[mask])
     values, mask = log_densities(rng, np.ones(12), effect=effect)
-    got = run_test(values, mask, (6, 6), permutations=199)
+    relative = (values - animal_levels(values)[:, None]).astype(np.float32)
+    got = run_test(relative, mask, (6, 6), permutations=199)
     found = (got.p_fwe < 0.05) & (got.tfce > 0)
     far = ndimage.distance_transform_edt(~changed)[mask] > 3.5
-    assert np.mean(found[changed[mask]]) > 0.9
+    dice = 2 * np.sum(found & changed[mask]) / (found.sum() + changed.sum())
+    assert dice > 0.75
     assert not np.any(found & far)
     assert not np.any((got.p_fwe < 0.05) & (got.tfce < 0))
 
@@ -157,13 +160,26 @@ def test_voxels_that_do_not_vary_are_not_significant():
 def test_groups_of_one_variance_keep_their_scale_and_others_get_their_own():
     rng = np.random.default_rng(3)
     design, _, names = cell_means((4, 8))
-    equal, _ = log_densities(rng, np.ones(12), factor_sd=0.0)
-    assert np.all(scales_of(voxel_group_variances(equal, design, names), names) == 1)
-    uneven, _ = log_densities(rng, np.repeat([3.0, 1.0], [4, 8]), factor_sd=0.0)
-    scale = scales_of(voxel_group_variances(uneven, design, names), names)
-    assert 1.7 < scale[0] / scale[-1] < 4.0
-    balanced = voxel_group_variances(uneven[:8], cell_means((4, 4))[0], names[:4] + names[-4:])
-    assert np.all(scales_of(balanced, names[:8]) == 1)
+    equal, _ = log_densities(rng, np.ones(12))
+    assert np.all(weighting_of(equal, design, names).scale == 1)
+    uneven, _ = log_densities(rng, np.repeat([3.0, 1.0], [4, 8]))
+    made = weighting_of(uneven, design, names)
+    assert made.scale.shape == (8, 12)
+    ratio = made.scale[:, 0] / made.scale[:, -1]
+    assert np.all((ratio > 1.5) & (ratio < 4.5))
+    assert ratio[-1] > ratio[0]  # counting noise dilutes it where there are few cells
+    balanced = np.r_[uneven[:4], uneven[-4:]]
+    assert np.all(weighting_of(balanced, cell_means((4, 4))[0], names[:4] + names[-4:]).scale == 1)
+
+
+def test_equal_weights_are_no_weights():
+    values, mask = small()
+    design, contrast, names = cell_means((4, 4))
+    plain = run_test(values, mask)
+    weights = weighting_of(values, design, names)
+    what = VoxelDesign(matrix=design, contrast=contrast, blocks=["a"] * 8, weighting=weights)
+    again = voxel_test(values, what, Lattice.of(mask), VoxelTesting(permutations=40))
+    np.testing.assert_array_equal(again.t, plain.t)
 
 
 def test_too_few_arrangements_are_refused_with_the_arithmetic():
@@ -187,22 +203,19 @@ def test_what_cannot_be_tested_is_refused():
         VoxelTesting(permutations=0)
 
 
-def null_rejections(sizes, spread, *, draws, seed, connectivity=6):
+def null_rejections(sizes, spread, *, draws, seed):
     """Share of cohorts without an effect in which any voxel is significant."""
     rng, hits = np.random.default_rng(seed), 0
     design, contrast, names = cell_means(sizes)
     for k in range(draws):
         values, mask = log_densities(rng, np.repeat(spread, sizes), shape=(12, 10, 11))
         relative = (values - animal_levels(values)[:, None]).astype(np.float32)
-        scale = scales_of(voxel_group_variances(relative, design, names), names)[:, None]
-        how = VoxelTesting(
-            permutations=99, seed=k, enhancement=Enhancement(connectivity=connectivity)
-        )
-        got = voxel_test(
-            (relative / scale).astype(np.float32), design / scale, contrast,
-            ["all"] * len(names), Lattice.of(mask, connectivity), how,
+        what = VoxelDesign(
+            matrix=design, contrast=contrast, blocks=["all"] * len(names),
+            weighting=weighting_of(values, design, names),
         )  # fmt: skip
-        hits += bool(np.any(got.p_fwe < 0.05))
+        how = VoxelTesting(permutations=99, seed=k)
+        hits += bool(np.any(voxel_test(relative, what, Lattice.of(mask), how).p_fwe < 0.05))
     return hits / draws
 
 

@@ -41,6 +41,9 @@ MOST_WORTH = 1e6
 VARIANCE_VOXELS = 4000
 """Voxels, evenly spread, on which the variances of groups are compared."""
 
+STRATA = 8
+"""Strata of mean density in which groups of unequal variance have a scale of their own."""
+
 _TILE = 1024
 """Voxels worked on together: their sums fit the first cache."""
 
@@ -115,36 +118,78 @@ def animal_levels(log_density: NDArray[np.floating]) -> NDArray[np.float64]:
     return np.array([np.median(row - centre) for row in log_density])
 
 
-def voxel_group_variances(
-    relative_ln: NDArray[np.floating], design: NDArray[np.float64], groups: Sequence[str]
-) -> GroupVariances | None:
-    """Compare the variances of groups over voxels; see `ketamap.stats.variances`.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Weighting:
+    """Standard deviations that animals' residuals are divided by, where groups differ in them."""
+
+    stratum: NDArray[np.int64]
+    """Stratum of mean density of each voxel, shape ``(voxel,)``."""
+
+    scale: NDArray[np.float64]
+    """Relative standard deviation of each animal in each stratum, ``(stratum, animal)``."""
+
+    compared: GroupVariances | None = None
+    """What they come from."""
+
+    @classmethod
+    def equal(cls, animals: int, voxels: int) -> Weighting:
+        """Give all animals the same weight."""
+        return cls(stratum=np.zeros(voxels, dtype=np.int64), scale=np.ones((1, animals)))
+
+
+def weighting_of(
+    log_density: NDArray[np.floating], design: NDArray[np.float64], groups: Sequence[str]
+) -> Weighting:
+    """Compare the variances of groups over voxels, and allow for them where they differ.
 
     Parameters
     ----------
-    relative_ln
-        Log density less `animal_levels`, shape ``(animal, voxel)``.
+    log_density
+        Shape ``(animal, voxel)``, nothing missing; the brain-wide levels are taken off first.
     design
         Shape ``(animal, coefficient)``, full rank.
     groups
         Group of each animal.
+
+    Returns
+    -------
+    Weighting
+        Equal where `GroupVariances.matters` is false.  Else groups have a scale in each of
+        `STRATA` strata of mean density, since counting noise, the same in all groups, dilutes
+        their ratio where there are few cells (see `ketamap.stats.variances`).
     """
-    every = max(1, relative_ln.shape[1] // VARIANCE_VOXELS)
-    some = relative_ln[:, ::every].astype(np.float64)
+    n, voxels = log_density.shape
+    abundance = log_density.mean(axis=0, dtype=np.float64)
+    every = max(1, voxels // VARIANCE_VOXELS)
+    some = log_density[:, ::every] - animal_levels(log_density)[:, None]
     rest = some - design @ (np.linalg.pinv(design) @ some)
-    return group_variances(rest, design, groups, some.mean(axis=0))
-
-
-def scales_of(compared: GroupVariances | None, groups: Sequence[str]) -> NDArray[np.float64]:
-    """Give each animal the standard deviation of its group over that of all; 1 if it matters not.
-
-    Dividing the rows of values and design by it makes residuals exchangeable between groups
-    of unequal variance, and the fit weighted least squares.
-    """
+    compared = group_variances(rest, design, groups, abundance[::every])
     if compared is None or not compared.matters:
-        return np.ones(len(groups))
-    of = dict(zip(compared.labels, np.sqrt(compared.medians), strict=True))
-    return np.array([of[g] for g in groups])
+        return Weighting.equal(n, voxels)
+    edges = np.quantile(abundance, np.linspace(0.0, 1.0, STRATA + 1)[1:-1])
+    stratum = np.searchsorted(edges, abundance)
+    of_group = np.array(
+        [np.median(compared.scale[:, stratum[::every] == k], axis=1) for k in range(STRATA)]
+    )
+    member = [compared.labels.index(g) for g in groups]
+    return Weighting(stratum=stratum, scale=np.sqrt(of_group[:, member]), compared=compared)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class VoxelDesign:
+    """What is compared, and how animals may be exchanged."""
+
+    matrix: NDArray[np.float64]
+    """Shape ``(animal, coefficient)``, full rank."""
+
+    contrast: NDArray[np.float64]
+    """Shape ``(coefficient,)``."""
+
+    blocks: Sequence[str]
+    """Block (batch) of each animal; residuals are permuted within."""
+
+    weighting: Weighting | None = None
+    """Of animals; None: equal."""
 
 
 def require_permutations(
@@ -170,9 +215,7 @@ def require_permutations(
 
 def voxel_test(
     log_density: NDArray[np.float32],
-    design: NDArray[np.float64],
-    contrast: NDArray[np.float64],
-    blocks: Sequence[str],
+    design: VoxelDesign,
     lattice: Lattice,
     how: VoxelTesting,
     progress: Progress = silent,
@@ -185,11 +228,7 @@ def voxel_test(
         Natural logs, shape ``(animal, voxel)``, nothing missing; voxels in raster order of
         ``lattice.mask``.
     design
-        Shape ``(animal, coefficient)``, full rank.
-    contrast
-        Shape ``(coefficient,)``.
-    blocks
-        Block (batch) of each animal; residuals are permuted within.
+        What is compared.
     lattice
         Which voxels there are.
     how
@@ -213,14 +252,17 @@ def voxel_test(
     With e the residuals of the model without the contrast, Q an orthonormal basis of the
     design and u the unit vector of it that carries the contrast, a permuted e has
     t = u'e / sqrt((d0 s0^2 + |e|^2 - |Q'e|^2) / (d0 + n - p)).  Neither |e|^2 nor the prior
-    (d0, s0^2; moderated from e with a trend in mean density) changes with the order.
+    (d0, s0^2; moderated from e with a trend in mean density) changes with the order.  With a
+    weighting, values and design are divided by it first: weighted least squares, whose
+    residuals are exchangeable between groups of different variance.
     """
-    _require_values(log_density, lattice, len(design))
-    require_permutations(design, blocks, how)
-    model = _Model.of(log_density, design, contrast)
-    observed = model.t(np.arange(len(design)))
+    animals, voxels = len(design.matrix), lattice.places.size
+    _require_values(log_density, lattice, animals)
+    require_permutations(design.matrix, design.blocks, how)
+    model = _Model.of(log_density, design, design.weighting or Weighting.equal(animals, voxels))
+    observed = model.t(np.arange(animals))
     score = tfce(observed, lattice, how.enhancement)
-    orders, exhaustive = _orders(design, blocks, how)
+    orders, exhaustive = _orders(design.matrix, design.blocks, how)
     largest = _largest_scores(model, orders, lattice, how, progress)
     if not exhaustive:
         largest = np.append(largest, np.abs(score).max(initial=0.0))
@@ -228,14 +270,14 @@ def voxel_test(
     beyond = largest.size - np.searchsorted(largest, np.abs(score) * (1.0 - TIES))
     at = largest.size - int(how.alpha * largest.size + 1e-9)
     return VoxelTest(
-        effect_ln=model.effect_ln,
+        effect_ln=model.gather("effect_ln"),
         t=observed,
         tfce=score.astype(np.float32),
         p_fwe=(np.maximum(beyond, 1) / largest.size).astype(np.float32),
         critical_tfce=float(largest[min(max(at, 0), largest.size - 1)]),
         relabelings=int(largest.size),
         exhaustive=exhaustive,
-        df=model.df,
+        df=float(np.median([part.df for part in model.parts])),
     )
 
 
@@ -252,8 +294,11 @@ def _require_values(values: NDArray[np.float32], lattice: Lattice, animals: int)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class _Model:
-    """What stays the same under permutation."""
+class _Part:
+    """What stays the same under permutation, of the voxels of one stratum."""
+
+    voxels: NDArray[np.int64] | slice
+    """Which these are."""
 
     rest: NDArray[np.float32]
     """Residuals of the model without the contrast, shape ``(animal, voxel)``."""
@@ -276,7 +321,8 @@ class _Model:
         values: NDArray[np.float32],
         design: NDArray[np.float64],
         contrast: NDArray[np.float64],
-    ) -> _Model:
+        voxels: NDArray[np.int64] | slice,
+    ) -> _Part:
         n, p = design.shape
         _, _, right = np.linalg.svd(contrast[None])
         basis = np.linalg.qr(design @ right[1:].T)[0]
@@ -292,6 +338,7 @@ class _Model:
         worth = min(prior.prior_df, MOST_WORTH)
         own = weights / np.linalg.norm(weights)
         return cls(
+            voxels=voxels,
             rest=np.ascontiguousarray(rest),
             base=worth * prior.prior_variance + whole,
             rows=np.ascontiguousarray(np.vstack([basis.T, own])),
@@ -299,11 +346,43 @@ class _Model:
             effect_ln=np.asarray(weights @ values, dtype=np.float32),
         )
 
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class _Model:
+    """All strata together."""
+
+    parts: tuple[_Part, ...]
+    size: int
+
+    @classmethod
+    def of(cls, values: NDArray[np.float32], design: VoxelDesign, weights: Weighting) -> _Model:
+        parts = []
+        for k, scale in enumerate(weights.scale):
+            whole = len(weights.scale) == 1
+            voxels = slice(None) if whole else np.flatnonzero(weights.stratum == k)
+            part = values if whole else (values[:, voxels] / scale[:, None]).astype(np.float32)
+            if part.shape[1]:
+                parts.append(
+                    _Part.of(part, design.matrix / scale[:, None], design.contrast, voxels)
+                )
+        return cls(parts=tuple(parts), size=values.shape[1])
+
+    def gather(self, name: str) -> NDArray[np.float32]:
+        """Put a figure of the parts together, shape ``(voxel,)``."""
+        out = np.empty(self.size, dtype=np.float32)
+        for part in self.parts:
+            out[part.voxels] = getattr(part, name)
+        return out
+
     def t(self, order: NDArray[np.int64]) -> NDArray[np.float32]:
         """Statistic with the animals' rows of the design in another order."""
-        found = np.empty(self.base.size, dtype=np.float32)
-        _statistic(self.rest, self.base, self.rows[:, order].copy(), self.df, found)
-        return found
+        out = np.empty(self.size, dtype=np.float32)
+        for part in self.parts:
+            found = np.empty(part.base.size, dtype=np.float32)
+            rows = np.ascontiguousarray(part.rows[:, order])
+            _statistic(part.rest, part.base, rows, part.df, found)
+            out[part.voxels] = found
+        return out
 
 
 @njit(nogil=True, cache=True)
