@@ -37,6 +37,14 @@ app = typer.Typer(
 )
 
 Out = Annotated[Path, typer.Option("--out", help="Folder to write.")]
+Match = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--match",
+        metavar="MEASURED=SIMULATED",
+        help="Contrasts that belong together where their names do not say dose and days.",
+    ),
+]
 Workers = Annotated[int | None, typer.Option(help="Processes; default: one per core.")]
 
 
@@ -77,6 +85,11 @@ def study(
     effects: Annotated[
         bool, typer.Option("--effects/--no-effects", help="Whether to plant any change.")
     ] = True,
+    measured: Annotated[
+        Path | None,
+        typer.Option("--beside", help="Folder of a measured study to set beside it."),
+    ] = None,
+    match: Match = None,
 ) -> None:
     """Simulate the animals of a study, and analyse them as if they had been imaged."""
     from ketamap.workflow.simulation_study import simulate_study
@@ -91,6 +104,36 @@ def study(
             f"their direction and {one.right_sign} called; {one.called} calls in all."
         )
     typer.echo(f"Report: {done.report.resolve()}")
+    if measured is not None:
+        _beside(out, measured, None, match)
+
+
+@app.command()
+def beside(
+    simulated: Annotated[
+        Path, typer.Argument(metavar="SIMULATED", help="Folder of `ketamap simulate study`.")
+    ],
+    measured: Annotated[
+        Path,
+        typer.Argument(metavar="MEASURED", help="Folder of `ketamap run` or `ketamap analyse`."),
+    ],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder to write; default: SIMULATED.")
+    ] = None,
+    match: Match = None,
+) -> None:
+    """Set a simulated and a measured study side by side, region by region."""
+    _beside(simulated, measured, out, match)
+
+
+def _beside(simulated: Path, measured: Path, out: Path | None, match: list[str] | None) -> None:
+    from ketamap.workflow.simulation_beside import beside as compare
+    from ketamap.workflow.simulation_beside import parse_match
+
+    found = compare(simulated, measured, out=out, match=parse_match(match or []))
+    for line in (*found.lines, *(f"not compared: {one}" for one in found.unmatched)):
+        typer.echo(line)
+    typer.echo(f"Side by side: {found.page.resolve()}")
 
 
 @app.command()
