@@ -83,3 +83,27 @@ def test_a_plan_never_strengthens_a_label():
 def test_an_unknown_output_has_no_label():
     with pytest.raises(InputError, match="no output 'th_VTA'"):
         label_of("th_VTA")
+
+
+def stressed(protocol):
+    return DosingPlan(
+        name="p", subject=Subject(species="rat", stress=protocol), doses=(), end_h=24.0
+    )
+
+
+@pytest.mark.parametrize(
+    ("protocol", "habenula", "synapses"),
+    [
+        ("none", "compatible", "compatible"),
+        ("helpless", "compatible", "encoded"),
+        ("cms", "encoded", "compatible"),
+        ("defeat", "encoded", "compatible"),
+    ],
+)
+def test_what_a_protocol_was_not_measured_for_is_encoded(protocol, habenula, synapses):
+    plan = stressed(protocol)
+    assert label_of("lhb_burst", plan).kind == habenula
+    assert label_of("vta_active", plan).kind == habenula
+    assert label_of("spine_density", plan).kind == synapses
+    if habenula == "encoded":
+        assert "learned helplessness" in label_of("lhb_burst", plan).reason

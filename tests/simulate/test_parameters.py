@@ -4,25 +4,12 @@ import numpy as np
 import pytest
 
 from ketamap.core.errors import InputError
+from ketamap.simulate.draws import CLASS_SPREAD
+from ketamap.simulate.facts import fact_table
 from ketamap.simulate.parameters import parameter_table, parameters_for
+from ketamap.simulate.scorecard_intervals import terminal_half_life_h
 
 SPECIES = ("mouse", "rat", "human")
-SD_OF_CERTAINTY = {
-    "exact": 0.0, "abstract": 0.2, "secondary": 0.25, "derived": 0.35, "memory": 0.5, "guess": 0.8,
-}  # fmt: skip
-
-
-def half_life_min(values):
-    """Terminal half-life of the three-compartment model, from its eigenvalues."""
-    v, q = [values[k] for k in ("V1", "V2", "V3")], [values[k] for k in ("CL", "Q2", "Q3")]
-    rates = np.array(
-        [
-            [-sum(q) / v[0], q[1] / v[1], q[2] / v[2]],
-            [q[1] / v[0], -q[1] / v[1], 0.0],
-            [q[2] / v[0], 0.0, -q[2] / v[2]],
-        ]
-    )
-    return 60.0 * np.log(2.0) / np.min(-np.linalg.eigvals(rates).real)
 
 
 def test_no_parameter_is_there_twice_for_a_species():
@@ -34,15 +21,51 @@ def test_no_parameter_is_there_twice_for_a_species():
 
 def test_every_parameter_says_where_it_comes_from_and_how_sure_it_is():
     table = parameter_table()
-    assert set(table["certainty"]) <= set(SD_OF_CERTAINTY)
+    assert set(table["certainty"]) <= {"exact", *CLASS_SPREAD}
     assert set(table["role"]) == {"calibrated", "prior", "encoded", "fixed"}
     assert (table["meaning"].str.len() > 10).all()
     assert (table["unit"].str.len() > 0).all()
-    drawn = table[table["role"] != "fixed"]
-    assert (drawn["prior_sd_ln"] == drawn["certainty"].map(SD_OF_CERTAINTY)).all()
-    assert (table.loc[table["role"] == "fixed", "prior_sd_ln"] == 0.0).all()
     read = table["certainty"].isin(["abstract", "secondary", "memory"])
     assert (table.loc[read, "source_rows"].str.len() > 0).all()
+
+
+def test_every_spread_is_that_of_its_class_or_a_standard_error_of_its_source():
+    table = parameter_table()
+    drawn = table[(table["role"] != "fixed") & (table["certainty"] != "exact")]
+    by_class = drawn[drawn["spread_from"] == "class"]
+    assert (by_class["prior_sd_ln"] == by_class["certainty"].map(CLASS_SPREAD)).all()
+    stated = drawn[drawn["spread_from"] != "class"]
+    assert set(stated["spread_from"]) == {"standard error"}
+    assert stated["source_rows"].str.fullmatch(r"[AB]\d{3}").all()
+    others = table.drop(drawn.index)
+    assert (others["prior_sd_ln"] == 0.0).all()
+    assert (others[["prior_form", "spread_from"]] == "").all(axis=None)
+
+
+@pytest.mark.parametrize(("name", "row"), [("V1", "A017"), ("CL", "A020"), ("V_hnk1", "A030")])
+def test_standard_errors_are_those_of_the_facts(name, row):
+    table = parameter_table()
+    ours = table[(table["name"] == name) & (table["species"] == "human")].iloc[0]
+    fact = fact_table().loc[row]
+    relative = float(fact["uncertainty"].removeprefix("SEE ")) / float(fact["value"])
+    assert ours["prior_sd_ln"] == pytest.approx(relative, abs=1e-3)
+
+
+def test_parts_of_one_and_thresholds_have_the_prior_of_their_kind():
+    table = parameter_table()
+    drawn = table[table["prior_form"] != ""]
+    assert set(drawn["prior_form"]) == {"log", "logit", "log above 1"}
+    parts = drawn[(drawn["unit"] == "dimensionless") & (drawn["upper"] == 1.0)]
+    assert (parts.loc[parts["value"] < 1.0, "prior_form"] == "logit").all()
+    above = drawn[drawn["prior_form"] == "log above 1"]
+    assert ((above["value"] > 1.0) & (above["lower"] == 1.0)).all()
+
+
+def test_first_pass_gives_the_bioavailability_that_was_read():
+    human = parameters_for("human")
+    escapes = 1.0 - human["extraction_liver"]
+    assert human["extraction_liver"] == pytest.approx(human["CL"] / 151.0, abs=1e-3)  # A049
+    assert human["F_gut"] * escapes == pytest.approx(0.18, abs=1e-3)  # A080
 
 
 def test_values_lie_within_their_bounds():
@@ -74,7 +97,7 @@ def test_the_human_kinetics_are_those_of_the_source(shared_data):
 
 
 def test_the_mouse_has_the_half_life_it_was_calibrated_on():
-    assert half_life_min(parameters_for("mouse")) == pytest.approx(13.0, rel=1e-4)
+    assert 60.0 * terminal_half_life_h(parameters_for("mouse")) == pytest.approx(13.0, rel=1e-4)
 
 
 def test_the_rat_clears_hydroxynorketamine_as_it_was_measured():
@@ -87,7 +110,9 @@ def test_the_rat_clears_hydroxynorketamine_as_it_was_measured():
 
 
 def test_the_rat_is_a_human_scaled_by_weight():
-    ratio = half_life_min(parameters_for("rat")) / half_life_min(parameters_for("human"))
+    ratio = terminal_half_life_h(parameters_for("rat")) / terminal_half_life_h(
+        parameters_for("human")
+    )
     assert ratio == pytest.approx((0.3 / 70.0) ** 0.25, rel=1e-4)
 
 

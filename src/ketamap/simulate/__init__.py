@@ -16,6 +16,7 @@ from ketamap.simulate.model import antimony_text as antimony_text
 from ketamap.simulate.model import sbml_text as sbml_text
 from ketamap.simulate.nca import Exposure as Exposure
 from ketamap.simulate.nca import exposure as exposure
+from ketamap.simulate.notices import plan_notices as plan_notices
 from ketamap.simulate.parameters import parameter_table as parameter_table
 from ketamap.simulate.parameters import parameters_for as parameters_for
 
@@ -32,6 +33,7 @@ __all__ = [
     "parameter_table",
     "parameters_for",
     "parameters_from_sbml",
+    "plan_notices",
     "plans_from_events",
     "sbml_of",
     "sbml_text",

@@ -198,7 +198,7 @@ class Engine:
         start = np.array([self._initial[name] for name in self._states])
         now = np.array(self._model.getGlobalParameterValues(index))
         far = np.where(np.isfinite(now), np.abs(now - start) / (1.0 + np.abs(start)), np.inf)
-        return list(self._states)[int(np.argmax(far))]
+        return str(list(self._states)[int(np.argmax(far))])
 
     def _segment(
         self, plan: DosingPlan, start: float, stop: float, inside: NDArray[np.float64]

@@ -18,6 +18,7 @@ import pandas as pd
 from ketamap.core.dosing import DosingPlan
 from ketamap.core.errors import InputError
 from ketamap.simulate.model import state_table
+from ketamap.simulate.species import STRESS_EVIDENCE, STRESS_NAMES
 
 LabelKind: TypeAlias = Literal["predicted", "compatible", "encoded", "known failure"]
 """What a value is worth."""
@@ -64,7 +65,7 @@ _RULES: tuple[_Rule, ...] = (
         "predicted", "A102", "Book-keeping of body size and amounts; exact by construction.",
     ),
     _rule(
-        r"(depot_\w+|from_gut|absorbed|first_pass|central|peripheral[12]|to_p[12]|cleared|plasma"
+        r"(depot_\w+|from_gut|portal|absorbed|first_pass|central|peripheral[12]|to_p[12]|cleared|plasma"
         r"|venous|auc|brain)_[SR]|(plasma_[SR]|plasma_ketamine|venous_ketamine)_\w+"
         r"|auc_ketamine_uM_h|effect_site",
         "predicted", "A017 A018 A019 A020 A021 A022 A039 A041",
@@ -297,6 +298,30 @@ def _months_of_dosing(name: str, plan: DosingPlan) -> Label | None:
     )
 
 
+_HABENULA_ARM = r"burst_habitual|lhb_burst|rmtg(_habitual)?|vta_(habitual|active)|da_(pfc|acb|cp)"
+_SYNAPSE_ARM = r"spine_density|elimination_factor|ensemble_coordination"
+
+
+def _stress_taken_over(name: str, plan: DosingPlan) -> Label | None:
+    """Levels under a protocol in which they were not measured."""
+    measured = STRESS_EVIDENCE.get(plan.subject.stress)
+    if measured is None:
+        return None
+    for arm, pattern, others in (
+        ("habenula", _HABENULA_ARM, "learned helplessness"),
+        ("synapses", _SYNAPSE_ARM, "chronic mild stress and social defeat"),
+    ):
+        if arm not in measured and re.fullmatch(pattern, name):
+            rows = [e[arm] for e in STRESS_EVIDENCE.values() if arm in e]
+            return Label(
+                kind="encoded",
+                reason=f"Not measured under {STRESS_NAMES[plan.subject.stress]}: the level before "
+                f"the drug is taken over from {others}.",
+                sources=" ".join(dict.fromkeys(" ".join(rows).split())),
+            )
+    return None
+
+
 _EXCEPTIONS: tuple[Callable[[str, DosingPlan], Label | None], ...] = (
     _scaled_species,
     _norketamine_after_iv,
@@ -304,4 +329,5 @@ _EXCEPTIONS: tuple[Callable[[str, DosingPlan], Label | None], ...] = (
     _mouse_occupancy,
     _arketamine_spines,
     _months_of_dosing,
+    _stress_taken_over,
 )

@@ -34,6 +34,7 @@ class Member:
 
 
 _PER_H = 60.0
+_LIVER_FLOW = 151.0  # A049, L/h
 _CLEMENTS_V1_LITRE = 1.7522 * 70.0
 
 _CLEMENTS = {
@@ -42,11 +43,21 @@ _CLEMENTS = {
     "Q2": 0.0186 * _PER_H * _CLEMENTS_V1_LITRE,
     "V2": 0.0186 / 0.0137 * _CLEMENTS_V1_LITRE,
     "Q3": 0.0,
+    "extraction_liver": 0.0109 * _PER_H * _CLEMENTS_V1_LITRE / _LIVER_FLOW,
 }
 """Rate constants of A058 (1/min, V1 1.7522 L/kg) as volumes and flows of 70 kg."""
 
-_PEREZ_RUIXO = {"V1": 192.0, "Q2": 84.3, "V2": 143.0, "Q3": 37.6, "V3": 417.0, "CL": 109.0}
-"""Volumes and flows A044 to A048; clearance of its well-stirred liver, A101."""
+_PEREZ_RUIXO = {
+    "V1": 192.0,
+    "Q2": 84.3,
+    "V2": 143.0,
+    "Q3": 37.6,
+    "V3": 417.0,
+    "CL": 109.0,
+    "extraction_liver": 109.0 / _LIVER_FLOW,
+    "F_gut": 0.64,
+}
+"""Volumes and flows A044 to A048; clearance of its well-stirred liver, A101; gut A042."""
 
 _BINDING_UM = (0.25 * 0.66) ** 0.5
 """Geometric middle of the binding range B012, uM."""
@@ -61,14 +72,14 @@ CONFLICTS: dict[str, tuple[Member, ...]] = {
         Member(
             name="perez_ruixo",
             meaning="venous population model of esketamine",
-            source_rows="A044 A045 A046 A047 A048 A101",
+            source_rows="A042 A044 A045 A046 A047 A048 A049 A101",
             parameters=_PEREZ_RUIXO,
             species=("human",),
         ),
         Member(
             name="clements",
             meaning="two-compartment model of the racemate",
-            source_rows="A058",
+            source_rows="A049 A058",
             parameters=_CLEMENTS,
             species=("human",),
         ),
@@ -128,7 +139,7 @@ CONFLICTS: dict[str, tuple[Member, ...]] = {
             name="s1_late",
             meaning="S1 spines follow days later; the delay is encoded after C051",
             source_rows="C051",
-            parameters={"tau_priming": 24.0},
+            parameters={"tau_priming": 36.0},
         ),
     ),
 }

@@ -121,7 +121,9 @@ def _kept(text: str, needed: frozenset[str]) -> str:
         if line.lstrip().startswith(_KEPT_LINES):
             lines.append(line)
             continue
-        parts = [one for one in line.split(";") if (name := _NAME.search(one)) and name[0] in needed]
+        parts = [
+            one for one in line.split(";") if (name := _NAME.search(one)) and name[0] in needed
+        ]
         lines.append(";".join(parts) + ";" if parts else "")
     return "\n".join(lines) + "\n"
 

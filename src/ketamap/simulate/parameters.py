@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Mapping
 from functools import lru_cache
 from importlib import resources
+from math import isfinite
 
 import numpy as np
 import pandas as pd
@@ -32,10 +33,12 @@ def parameter_table() -> pd.DataFrame:
     -------
     DataFrame
         Columns ``name``, ``value``, ``unit``, ``species`` (``any`` where it holds for all),
-        ``certainty`` (exact, abstract, secondary, derived, memory, guess), ``role``
-        (calibrated, prior, encoded, fixed), ``prior_sd_ln`` (sd of the natural logarithm;
-        0 where nothing is drawn), ``lower`` and ``upper`` (bounds of a draw),
-        ``source_rows`` (rows of the facts) and ``meaning``.
+        ``certainty`` (exact, abstract, secondary, derived, scaled, memory, guess), ``role``
+        (calibrated, prior, encoded, fixed), ``prior_sd_ln`` (spread on the scale of
+        ``prior_form``: log, logit or log above 1; 0 where nothing is drawn),
+        ``spread_from`` (the certainty class, or the source's standard error), ``lower``
+        and ``upper`` (bounds of a draw), ``source_rows`` (rows of the facts) and
+        ``meaning``.
     """
     return _table().copy()
 
@@ -57,24 +60,38 @@ def parameters_for(species: str, overrides: Mapping[str, float] | None = None) -
         is outside the
         bounds of its row.
     """
-    table = _table()
-    ours = table[table["species"].isin([EVERY_SPECIES, species])]
-    values = dict(zip(ours["name"], ours["value"].astype(float), strict=True))
-    missing = sorted(set(table["name"]) - set(values))
+    values, bounds = _of_species(species)
+    missing = sorted(set(_table()["name"]) - set(values)) if len(values) < _n_names() else []
     if missing:
         shown = ", ".join(missing[:8]) + (" ..." if len(missing) > 8 else "")
-        have = ", ".join(sorted(set(table["species"]) - {EVERY_SPECIES}))
+        have = ", ".join(sorted(set(_table()["species"]) - {EVERY_SPECIES}))
         msg = (
             f"Species {species!r} has no value for {shown} ({len(missing)} parameters). Use one "
             f"of {have}, or add rows for it to the parameter table."
         )
         raise InputError(msg)
-    return values | _checked(overrides or {}, ours)
+    return values | _checked(overrides or {}, bounds)
 
 
-def _checked(overrides: Mapping[str, float], ours: pd.DataFrame) -> dict[str, float]:
+@lru_cache(maxsize=8)
+def _of_species(species: str) -> tuple[dict[str, float], dict[str, tuple[float, float]]]:
+    """Values and bounds of one species; not to be changed by the caller."""
+    table = _table()
+    ours = table[table["species"].isin([EVERY_SPECIES, species])]
+    names = ours["name"].tolist()
     bounds = zip(ours["lower"].tolist(), ours["upper"].tolist(), strict=True)
-    known = dict(zip(ours["name"].tolist(), bounds, strict=True))
+    values = ours["value"].astype(float).tolist()
+    return dict(zip(names, values, strict=True)), dict(zip(names, bounds, strict=True))
+
+
+@lru_cache(maxsize=1)
+def _n_names() -> int:
+    return int(_table()["name"].nunique())
+
+
+def _checked(
+    overrides: Mapping[str, float], known: Mapping[str, tuple[float, float]]
+) -> dict[str, float]:
     unknown = [name for name in overrides if name not in known]
     if unknown:
         near = difflib.get_close_matches(unknown[0], list(known), n=1)
@@ -84,7 +101,7 @@ def _checked(overrides: Mapping[str, float], ours: pd.DataFrame) -> dict[str, fl
     faults = []
     for name, value in overrides.items():
         low, high = known[name]
-        if not (np.isfinite(value) and low <= value <= high):
+        if not (isfinite(value) and low <= value <= high):
             faults.append(
                 f"{name} must be finite and lie between {low:g} and {high:g}, got {value:g}"
             )

@@ -7,11 +7,12 @@ conflicts (uncertainty).  Neither is ever mixed into the other's band.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from multiprocessing import get_context
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -258,11 +259,15 @@ def tasks_of(n: int) -> list[range]:
     return [range(k, min(k + _SUBJECTS_PER_TASK, n)) for k in range(0, n, _SUBJECTS_PER_TASK)]
 
 
+Chunk = TypeVar("Chunk")
+Part = TypeVar("Part")
+
+
 def in_order(
-    task: Callable[[range], list[FloatArray]], chunks: list[range], workers: int
-) -> Iterator[list[FloatArray]]:
+    task: Callable[[Chunk], Part], chunks: Sequence[Chunk], workers: int
+) -> Generator[Part]:
     """Yield the results of chunks in their order, with few waiting in memory."""
-    if workers == 1:
+    if workers == 1 or len(chunks) < 2:
         yield from map(task, chunks)
         return
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:

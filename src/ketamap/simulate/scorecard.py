@@ -2,79 +2,69 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
-from functools import lru_cache
-from itertools import repeat
-from multiprocessing import get_context
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
 
-from ketamap.core.dosing import Species
 from ketamap.core.errors import InputError
-from ketamap.simulate.draws import draw_parameters, uniform_of
-from ketamap.simulate.engine import Engine, SolveError, shared_engine
-from ketamap.simulate.facts import read_data_table
-from ketamap.simulate.members import world
-from ketamap.simulate.parameters import parameters_for
-from ketamap.simulate.scorecard_intervals import INTERVALS
-from ketamap.simulate.scorecard_patterns import PATTERNS
-from ketamap.simulate.scorecard_results import Results
-from ketamap.simulate.scorecard_scenarios import COLUMNS, Scenario, all_scenarios
-
-NOMINAL = -1
-"""Number of the draw that is no draw: the table's values."""
+from ketamap.core.progress import Progress, silent
+from ketamap.simulate.population import in_order
+from ketamap.simulate.scorecard_draws import (
+    NOMINAL,
+    Score,
+    calibrated_draws,
+    passes,
+    score_draws,
+    scorecard_rows,
+)
 
 DEFAULT_DRAWS = 300
-"""Draws of the committed scorecard."""
+"""Draws of the committed scorecard, of the prior and of the conditioned ensemble."""
 
 DEFAULT_SEED = 2023
 """Seed of the committed scorecard."""
 
-_TOLERANCE = 1e-6
+ENSEMBLES = ("prior", "conditioned")
+"""Draws from the priors, and those among them that pass every calibration row."""
+
 _DRAWS_PER_TASK = 5
-_BLIND_LN = (np.log(0.02), np.log(2.0))
-
-Score = dict[str, tuple[tuple[float, ...], bool]]
-"""Numbers and verdict of every row in one draw."""
-
-
-@lru_cache(maxsize=1)
-def _rows() -> pd.DataFrame:
-    rows = read_data_table("scorecard_rows.csv")
-    for column in ("low", "high", "prototype_pass_percent"):
-        rows[column] = pd.to_numeric(rows[column].replace("", np.nan))
-    rows["counts"] = rows["counts"] == "yes"
-    return rows
-
-
-def scorecard_rows() -> pd.DataFrame:
-    """Return the validation rows as data: what was observed, the rule, the prototype's score."""
-    return _rows().copy()
+_LEVELS = {"median": 50.0, "low_95": 2.5, "high_95": 97.5}
 
 
 def run_scorecard(
-    n_draws: int = DEFAULT_DRAWS, *, seed: int = DEFAULT_SEED, workers: int = 1
+    n_draws: int = DEFAULT_DRAWS,
+    *,
+    seed: int = DEFAULT_SEED,
+    workers: int = 1,
+    progress: Progress = silent,
 ) -> pd.DataFrame:
     """Score the model against every validation row.
 
     Parameters
     ----------
     n_draws
-        Draws from the priors; 0 gives nominal values alone.
+        Draws from the priors, and as many of the conditioned ensemble; 0 gives nominal
+        values alone.
     seed
         Of the draws; the number of workers changes nothing.
     workers
         Processes.
+    progress
+        Told how far it is: a third each for the prior, the search for calibrated draws and
+        the conditioned ensemble.
 
     Returns
     -------
     DataFrame
         The columns of `scorecard_rows` and ``predicted`` (nominal, text), ``values``
-        (tuple), ``nominal_in`` (bool), ``pass_percent`` (of draws; NaN without draws),
-        ``median``, ``low_95`` and ``high_95`` of the first number over draws, ``unsolved``
-        (draws in which an experiment could not be solved; they count as not passed).
+        (tuple), ``nominal_in`` (bool); over the prior ``pass_percent``, ``median``,
+        ``low_95`` and ``high_95`` of the first number, ``ensemble`` (medians of all numbers,
+        text), ``ensemble_in`` (whether the medians pass), ``unsolved`` (draws in which an
+        experiment could not be solved; they count as not passed); the same over the
+        conditioned ensemble with ``conditioned_`` in front, and ``tried`` (draws tried to
+        find it).  Without draws these are NaN, empty, False and 0.
 
     Raises
     ------
@@ -88,88 +78,76 @@ def run_scorecard(
     if nominal is None:
         msg = "The nominal parameters could not be solved: see the model's tests."
         raise InputError(msg)
-    scores = _scores(n_draws, seed, workers)
     frame = scorecard_rows()
-    ids = list(frame["id"])
-    frame["values"] = [nominal[i][0] for i in ids]
-    frame["predicted"] = [", ".join(f"{v:.3g}" for v in nominal[i][0]) for i in ids]
-    frame["nominal_in"] = [nominal[i][1] for i in ids]
-    solved = [s for s in scores if s is not None]
-    passes = np.array([[s[i][1] for i in ids] for s in solved]).reshape(len(solved), len(ids))
-    firsts = np.array([[s[i][0][0] for i in ids] for s in solved]).reshape(len(solved), len(ids))
-    frame["pass_percent"] = 100.0 * passes.sum(axis=0) / n_draws if n_draws else np.nan
-    for column, level in (("median", 50.0), ("low_95", 2.5), ("high_95", 97.5)):
-        frame[column] = np.nanpercentile(firsts, level, axis=0) if solved else np.nan
-    frame["unsolved"] = n_draws - len(solved)
-    return frame
+    frame["values"] = [nominal[row] for row in frame["id"]]
+    frame["predicted"] = [_text(nominal[row]) for row in frame["id"]]
+    frame["nominal_in"] = [passes(row, nominal[row]) for row in frame["id"]]
+    run = _Run(n_draws, seed, workers, progress)
+    frame = _with_ensemble(frame, run.scores(tuple(range(n_draws)), 0), "")
+    chosen, frame["tried"] = run.calibrated()
+    return _with_ensemble(frame, run.scores(chosen, 2), "conditioned_")
 
 
-def _scores(n_draws: int, seed: int, workers: int) -> list[Score | None]:
-    tasks = [
-        list(range(first, min(first + _DRAWS_PER_TASK, n_draws)))
-        for first in range(0, n_draws, _DRAWS_PER_TASK)
-    ]
-    if workers == 1 or len(tasks) < 2:
-        parts = [score_draws(task, seed) for task in tasks]
-    else:
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-            parts = list(pool.map(score_draws, tasks, repeat(seed)))
-    return [score for part in parts for score in part]
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """How the draws of a scorecard are made."""
 
+    n_draws: int
+    seed: int
+    workers: int
+    progress: Progress
 
-def score_draws(draws: Sequence[int], seed: int) -> list[Score | None]:
-    """Score some draws in this process; None where an experiment could not be solved."""
-    engine = shared_engine(COLUMNS, _TOLERANCE)
-    found: list[Score | None] = []
-    for draw in draws:
-        try:
-            found.append(score(results_of(engine, draw, seed)))
-        except SolveError:  # counted, and shown as ``unsolved``
-            found.append(None)
-    return found
-
-
-def results_of(engine: Engine, draw: int, seed: int) -> Results:
-    """Simulate every experiment once, with nominal values or one draw."""
-    frames = {
-        name: engine.simulate(
-            scenario.plan, parameters=_overrides(scenario, draw, seed), times_h=scenario.times_h
+    def calibrated(self) -> tuple[tuple[int, ...], int]:
+        if not self.n_draws:
+            return (), 0
+        return calibrated_draws(
+            self.n_draws,
+            seed=self.seed,
+            workers=self.workers,
+            progress=lambda done, _: self.progress(self.n_draws + done, 3 * self.n_draws),
         )
-        for name, scenario in all_scenarios().items()
+
+    def scores(self, draws: tuple[int, ...], third: int) -> list[Score | None]:
+        step = _DRAWS_PER_TASK
+        tasks = [draws[k : k + step] for k in range(0, len(draws), step)]
+        found: list[Score | None] = []
+        for part in in_order(partial(_scored, self.seed), tasks, self.workers):
+            found += part
+            self.progress(third * self.n_draws + len(found), 3 * self.n_draws)
+        return found
+
+
+def _scored(seed: int, draws: tuple[int, ...]) -> list[Score | None]:
+    return score_draws(draws, seed)
+
+
+def _with_ensemble(frame: pd.DataFrame, scores: list[Score | None], prefix: str) -> pd.DataFrame:
+    """Add what an ensemble says of every row, in columns with a prefix."""
+    solved = [one for one in scores if one is not None]
+    rows = [_summary(row, [one[row] for one in solved], len(scores)) for row in frame["id"]]
+    found = pd.DataFrame(rows, index=frame.index).assign(unsolved=len(scores) - len(solved))
+    return frame.join(found.add_prefix(prefix))
+
+
+def _summary(row: str, values: list[tuple[float, ...]], n: int) -> dict[str, object]:
+    if not values:
+        empty = dict.fromkeys(("pass_percent", *_LEVELS), np.nan)
+        return {**empty, "ensemble": "", "ensemble_in": False}
+    numbers = np.array(values)
+    levels = {name: _percentile(numbers[:, 0], level) for name, level in _LEVELS.items()}
+    medians = tuple(_percentile(numbers[:, k], 50.0) for k in range(numbers.shape[1]))
+    return {
+        "pass_percent": 100.0 * sum(passes(row, one) for one in values) / n,
+        **levels,
+        "ensemble": _text(medians),
+        "ensemble_in": passes(row, medians),
     }
-    low, high = _BLIND_LN
-    where = 0.5 if draw == NOMINAL else uniform_of(seed, draw, "blind threshold")
-    return Results(
-        frames=frames,
-        human=parameters_for("human", _drawn("human", (), draw, seed)),
-        mouse=parameters_for("mouse", _drawn("mouse", (), draw, seed)),
-        blind_threshold=float(np.exp(low + where * (high - low))),
-    )
 
 
-def score(results: Results) -> Score:
-    """Judge every row on the experiments of one draw."""
-    found: Score = {}
-    rows = _rows()
-    intervals = (rows[column].tolist() for column in ("id", "low", "high"))
-    for name, low, high in zip(*intervals, strict=True):
-        if name in PATTERNS:
-            values, passed = PATTERNS[name](results)
-        else:
-            value = INTERVALS[name](results)
-            values, passed = (value,), low <= value <= high
-        found[name] = (tuple(float(v) for v in values), bool(passed))
-    return found
+def _percentile(values: np.ndarray, level: float) -> float:
+    finite = values[np.isfinite(values)]
+    return float(np.percentile(finite, level)) if finite.size else float("nan")
 
 
-def _overrides(scenario: Scenario, draw: int, seed: int) -> dict[str, float]:
-    species = scenario.plan.subject.species
-    return _drawn(species, scenario.members, draw, seed) | dict(scenario.parameters)
-
-
-@lru_cache(maxsize=16)
-def _drawn(species: Species, members: tuple[str, ...], draw: int, seed: int) -> dict[str, float]:
-    centre = world(*members).parameters(species)
-    if draw == NOMINAL:
-        return centre
-    return draw_parameters(species, seed=seed, draw=draw, centre=centre)
+def _text(values: tuple[float, ...]) -> str:
+    return ", ".join(f"{value:.3g}" for value in values)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -11,6 +11,10 @@ from ketamap.simulate.scorecard_results import Results
 
 Measure = Callable[[Results], float]
 """What is read from the experiments of one draw."""
+
+_VENOUS = "venous_ketamine_ng_per_ml"
+"""Concentrations of people are read from a vein unless the source says artery (A003): only
+the parent study did (A035, PK4)."""
 
 RESTING_MEAN_PRESSURE_MMHG = 90.0
 """Resting mean arterial pressure, assumed, mmHg."""
@@ -21,11 +25,8 @@ def _infusion(column: str, experiment: str = "infusion") -> Measure:
 
 
 def _mean_of_pk_members(r: Results) -> float:
-    ends = [r.end_of_infusion("plasma_ketamine_ng_per_ml", e) for e in ("infusion", *_OTHER_PK)]
-    return float(np.mean(ends[:2]))
-
-
-_OTHER_PK = ("infusion_perez_ruixo", "infusion_clements")
+    ends = [r.end_of_infusion(_VENOUS, e) for e in ("infusion", "infusion_perez_ruixo")]
+    return float(np.mean(ends))
 
 
 def _peak(experiment: str, column: str) -> Measure:
@@ -99,6 +100,11 @@ def _rescued(r: Results) -> float:
     return _ratio(r.at("r_ketamine", "spines_relative", 3.0) - 1.0, lost)
 
 
+def _largest_restored(r: Results) -> float:
+    lost = r.at("rat_cms", "elimination_factor", 0.0) - 1.0
+    return _ratio(r.peak("rat_cms", "spines_relative") - 1.0, lost)
+
+
 def _pressure_left(r: Results) -> float:
     late = r.at("infusion", "systolic_change_mmhg", 130.0 / 60.0)
     return _ratio(late, r.peak("infusion", "systolic_change_mmhg"))
@@ -145,18 +151,51 @@ def _chronic_pfc_percent(r: Results) -> float:
     return 100.0 * (r.at("rat_daily", "pfc_relative", 217.0) - 1.0)
 
 
+def terminal_half_life_h(values: Mapping[str, float]) -> float:
+    """Terminal half-life of S-ketamine, hours: slowest eigenvalue of the three compartments."""
+    v, q = [values[k] for k in ("V1", "V2", "V3")], [values[k] for k in ("CL", "Q2", "Q3")]
+    rates = np.array(
+        [
+            [-sum(q) / v[0], q[1] / v[1], q[2] / v[2]],
+            [q[1] / v[0], -q[1] / v[1], 0.0],
+            [q[2] / v[0], 0.0, -q[2] / v[2]],
+        ]
+    )
+    return float(np.log(2.0) / np.min(-np.linalg.eigvals(rates).real))
+
+
+def _hnk_half_life_h(r: Results) -> float:
+    volume = r.rat["V_hnk1"] + r.rat["V_hnk2"]
+    return float(np.log(2.0)) * volume / r.rat["CL_hnk"]
+
+
+def _habenula_under_stress(r: Results) -> float:
+    """Habitual bursting of a stressed habenula over that of an unstressed one."""
+    return 1.0 + r.rat["burst_stress"] / r.rat["burst_base"]
+
+
+def _population_under_stress(r: Results) -> float:
+    """Habitual VTA population of a stressed rat over that of an unstressed one."""
+    gain = r.rat["gain_rmtg"]
+    return (1.0 + gain) / (1.0 + gain * _habenula_under_stress(r))
+
+
 INTERVALS: dict[str, Measure] = {
-    "PK1": _infusion("plasma_ketamine_ng_per_ml"),
-    "PK1b": _infusion("plasma_ketamine_ng_per_ml"),
-    "PK1c": _infusion("plasma_ketamine_ng_per_ml", "infusion_perez_ruixo"),
+    "K1": lambda r: 60.0 * terminal_half_life_h(r.mouse),
+    "K2": _hnk_half_life_h,
+    "L0": _habenula_under_stress,
+    "D0": _population_under_stress,
+    "PK1": _infusion(_VENOUS),
+    "PK1b": _infusion(_VENOUS),
+    "PK1c": _infusion(_VENOUS, "infusion_perez_ruixo"),
     "PK1d": _mean_of_pk_members,
-    "PK1e": _infusion("plasma_ketamine_ng_per_ml", "infusion_clements"),
+    "PK1e": _infusion(_VENOUS, "infusion_clements"),
     "PK2": _auc_ng_h_per_ml("bolus_10"),
-    "PK2b": _peak("bolus_10", "venous_ketamine_ng_per_ml"),
+    "PK2b": _peak("bolus_10", _VENOUS),
     "PK2c": _peak("bolus_10", "plasma_norketamine_ng_per_ml"),
-    "PK3-10": _peak("nose_10", "plasma_ketamine_ng_per_ml"),
-    "PK3-30": _peak("nose_30", "plasma_ketamine_ng_per_ml"),
-    "PK3-50": _peak("nose_50", "plasma_ketamine_ng_per_ml"),
+    "PK3-10": _peak("nose_10", _VENOUS),
+    "PK3-30": _peak("nose_30", _VENOUS),
+    "PK3-50": _peak("nose_50", _VENOUS),
     "PK3n-10": _peak("nose_10", "plasma_norketamine_ng_per_ml"),
     "PK3n-30": _peak("nose_30", "plasma_norketamine_ng_per_ml"),
     "PK3n-50": _peak("nose_50", "plasma_norketamine_ng_per_ml"),
@@ -175,6 +214,7 @@ INTERVALS: dict[str, Measure] = {
     "D4b": _at("rat_10", "da_burst", 2.0),
     "D5b": _striatum_over_accumbens,
     "D6": _chronic_pfc_percent,
+    "S0": _largest_restored,
     "S2": _spines_left,
     "S2b": lambda r: 100.0 * (r.at("spines", "spines_relative", 192.0) - 1.0),
     "S3": lambda r: r.mean("s1", "spine_formation", 6.0, 24.0) - 1.0,
@@ -200,9 +240,11 @@ INTERVALS: dict[str, Measure] = {
     "E3": lambda r: pressure_percent(r, 1959.0),
     "E4": lambda r: line_of_occupancy(r, "pyr"),
     "E4b": lambda r: line_of_occupancy(r, "pv"),
-    "R1": lambda r: r.peak("rat_iv", "plasma_ketamine_uM") / r.peak("rat_10", "plasma_ketamine_uM"),
+    "R1": lambda r: (
+        r.peak("rat_iv", "plasma_ketamine_uM") / r.peak("rat_sc_long", "plasma_ketamine_uM")
+    ),
     "R2": lambda r: float(
-        r.series("rat_ip_long", "auc_norketamine_uM_h")[-1]
+        r.series("rat_sc_long", "auc_norketamine_uM_h")[-1]
         / r.series("rat_iv", "auc_norketamine_uM_h")[-1]
     ),
     "T2": _trace_window_log2,

@@ -3,22 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
 from ketamap.simulate.scorecard_results import Results
 
-Outcome = tuple[tuple[float, ...], bool]
-"""Numbers to show, and whether the pattern is there."""
+Values = tuple[float, ...]
+"""Numbers of one draw, or their medians over draws."""
 
-Pattern = Callable[[Results], Outcome]
-"""Reads the experiments of one draw."""
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """A row that is judged on several numbers at once."""
+
+    measure: Callable[[Results], Values]
+    """Reads the numbers from the experiments of one draw."""
+
+    verdict: Callable[[Values], bool]
+    """Whether numbers show the pattern; NaN shows none."""
+
 
 GLUTAMATE_WINDOW_H = (0.0, 100.0 / 60.0)
 """Five microdialysis samples of 20 minutes."""
 
-GLUTAMATE_CHANGE = 0.1
-"""Mean change that counts as one; smaller ones count as none."""
+UNCHANGED = 0.1
+"""Mean change up to which glutamate counts as unchanged at 50 mg/kg.  Directions at the other
+doses are judged by their sign: only directions were read (C001 to C003)."""
 
 FORMATION_EARLY_SHARE = 0.25
 """Formation counts as unchanged where it is below this share of the later rise."""
@@ -35,38 +47,21 @@ def glutamate_change(r: Results, dose_mg_per_kg: float) -> float:
     return r.mean(f"rat_{dose_mg_per_kg:g}", "glutamate", *GLUTAMATE_WINDOW_H) - 1.0
 
 
-def _changes(r: Results, *doses: float) -> tuple[float, ...]:
-    return tuple(glutamate_change(r, dose) for dose in doses)
+def _changes(*doses: float) -> Callable[[Results], Values]:
+    return lambda r: tuple(glutamate_change(r, dose) for dose in doses)
 
 
-def _up_at_low_doses(r: Results) -> Outcome:
-    change = _changes(r, 10, 20, 30)
-    return change, min(change) > GLUTAMATE_CHANGE
+def _up_then_down(change: Values) -> bool:
+    return min(change[:-1]) > 0.0 > change[-1]
 
 
-def _none_at_50(r: Results) -> Outcome:
-    change = _changes(r, 50)
-    return change, abs(change[0]) <= GLUTAMATE_CHANGE
+def _whole_glutamate(change: Values) -> bool:
+    *low, middle, high = change
+    return _up_then_down((*low, high)) and abs(middle) <= UNCHANGED
 
 
-def _down_at_200(r: Results) -> Outcome:
-    change = _changes(r, 200)
-    return change, change[0] < -GLUTAMATE_CHANGE
-
-
-def _whole_glutamate(r: Results) -> Outcome:
-    change = _changes(r, 10, 20, 30, 50, 200)
-    return change, all(rule(r)[1] for rule in (_up_at_low_doses, _none_at_50, _down_at_200))
-
-
-def _up_then_down(r: Results) -> Outcome:
-    change = _changes(r, 10, 20, 30, 200)
-    return change, _up_at_low_doses(r)[1] and _down_at_200(r)[1]
-
-
-def _falls_with_dose(r: Results) -> Outcome:
-    change = _changes(r, 30, 50, 200)
-    return change, change[2] < change[1] < change[0]
+def _falling(values: Values) -> bool:
+    return all(later < earlier for earlier, later in pairwise(values))
 
 
 def _first_crossing_minutes(r: Results, experiment: str, column: str, level: float) -> float:
@@ -76,102 +71,101 @@ def _first_crossing_minutes(r: Results, experiment: str, column: str, level: flo
     return 60.0 * float(r.times_h(experiment)[int(np.argmax(far))])
 
 
-def _interneurons_first(r: Results) -> Outcome:
+def _half_way_times(r: Results) -> Values:
     falls, rises = (
         _first_crossing_minutes(r, "rat_10", column, 0.5) for column in ("rate_pv", "rate_pyr")
     )
-    peak = r.peak("rat_10", "rate_pyr")
-    return (falls, rises), falls < rises and peak > 1.0
+    return falls, rises, r.peak("rat_10", "rate_pyr")
 
 
-def _gamma_up_thalamus_down(r: Results) -> Outcome:
-    gamma = r.at("rat_sc_10", "gamma_power", 0.5) - 1.0
-    thalamus = r.at("rat_sc_10", "rate_md", 0.5) - 1.0
-    return (gamma, thalamus), gamma > 0.0 > thalamus
+def _interneurons_first(values: Values) -> bool:
+    falls, rises, peak = values
+    return falls < rises and peak > 1.0
 
 
-def _population_above_control_at_2h(r: Results) -> Outcome:
-    pair = (r.at("rat_10", "vta_active", 2.0), r.at("helpless", "vta_active", 2.0))
-    return pair, min(pair) > 1.1
+def _gamma_and_thalamus(r: Results) -> Values:
+    return tuple(r.at("rat_sc_10", column, 0.5) - 1.0 for column in ("gamma_power", "rate_md"))
 
 
-def dopamine_rises(r: Results) -> tuple[float, float, float]:
+def _population_at_2h(r: Results) -> Values:
+    return r.at("rat_10", "vta_active", 2.0), r.at("helpless", "vta_active", 2.0)
+
+
+def dopamine_rises(r: Results) -> Values:
     """Largest rise of dopamine in PFC, accumbens and striatum, rat, 10 mg/kg i.p."""
-    return tuple(r.peak("rat_10", f"{at}_relative") - 1.0 for at in ("pfc", "acb", "cp"))  # type: ignore[return-value]
+    return tuple(r.peak("rat_10", f"{at}_relative") - 1.0 for at in ("pfc", "acb", "cp"))
 
 
-def _dopamine_order(r: Results) -> Outcome:
-    pfc, accumbens, striatum = rises = dopamine_rises(r)
+def _dopamine_order(rises: Values) -> bool:
+    pfc, accumbens, striatum = rises
     alike = min(pfc, accumbens) > 0.0 and max(pfc, accumbens) <= 1.5 * min(pfc, accumbens)
-    return rises, alike and 0.0 < striatum < min(pfc, accumbens)
+    return alike and 0.0 < striatum < min(pfc, accumbens)
 
 
-def _formation_late(r: Results) -> Outcome:
-    early, late = (
-        r.mean("spines", "spine_formation", *window) - 1.0 for window in ((3.0, 6.0), (12.0, 24.0))
-    )
-    return (early, late), late > 0.01 and abs(early) <= FORMATION_EARLY_SHARE * late
+def _formation(r: Results) -> Values:
+    windows = ((3.0, 6.0), (12.0, 24.0))
+    return tuple(r.mean("spines", "spine_formation", *window) - 1.0 for window in windows)
 
 
-def _dose_arms(r: Results) -> Outcome:
+def _formation_late(values: Values) -> bool:
+    early, late = values
+    return late > 0.01 and abs(early) <= FORMATION_EARLY_SHARE * late
+
+
+def _dose_arms(r: Results) -> Values:
     link = r.link()
-    arms = tuple(
+    return tuple(
         100.0 * float(link.response(r.at(name, "mood_effect", 24.0)))
         for name in ("infusion_0.1", "infusion_0.2", "infusion", "infusion_1")
     )
-    return arms, arms[0] < arms[2] <= arms[3]
 
 
-def _traces(r: Results) -> dict[tuple[int, int], float]:
-    return {
-        (dose, days): r.at(f"daily_{dose}", "th_response", 24.0 * days)
+def _traces(r: Results) -> Values:
+    """Response of TH at 1, 5, 10 d of 30 and then of 100 mg/kg, over 10 d at 30."""
+    found = [
+        r.at(f"daily_{dose}", "th_response", 24.0 * days)
         for dose in (30, 100)
         for days in (1, 5, 10)
-    }
+    ]
+    return tuple(one / found[2] for one in found)
 
 
-def _window_exists(r: Results) -> Outcome:
-    traces = _traces(r)
-    scaled = tuple(value / traces[30, 10] for value in traces.values())
-    rising = all(traces[d, 1] < traces[d, 5] < traces[d, 10] for d in (30, 100))
-    return scaled, rising and max(traces[30, 5], traces[100, 5]) < traces[30, 10]
+def _window_exists(traces: Values) -> bool:
+    low, high = traces[:3], traces[3:]
+    rising = all(one[0] < one[1] < one[2] for one in (low, high))
+    return rising and max(low[1], high[1]) < low[2]
 
 
-def _only_after_ten_days(r: Results) -> Outcome:
-    traces = _traces(r)
-    threshold = r.blind_threshold * traces[30, 10]
-    over = {key: value > threshold for key, value in traces.items()}
-    late = over[30, 10] and over[100, 10]
-    early = any(over[dose, days] for dose in (30, 100) for days in (1, 5))
-    return (r.blind_threshold,), late and not early
+def _only_after_ten_days(values: Values) -> bool:
+    threshold, *traces = values
+    over = [one > threshold for one in traces]
+    return over[2] and over[5] and not any(over[k] for k in (0, 1, 3, 4))
 
 
-def _class_rule(_: Results) -> Outcome:
-    right = sum(CLASS_RULE_SIGNS[region] == sign for region, sign in READ_SIGNS.items())
-    return (float(right),), right == len(READ_SIGNS)
+def _class_rule_right(_: Results) -> Values:
+    return (float(sum(CLASS_RULE_SIGNS[region] == sign for region, sign in READ_SIGNS.items())),)
 
 
-def _midbrain_at_three_months(r: Results) -> Outcome:
-    sign = r.mouse["gain_th_midbrain_class"]
-    return (float(np.sign(sign)),), sign > 0.0
+def _midbrain_at_three_months(r: Results) -> Values:
+    return (float(np.sign(r.mouse["gain_th_midbrain_class"])),)
 
 
 PATTERNS: dict[str, Pattern] = {
-    "C1": _up_at_low_doses,
-    "C2": _none_at_50,
-    "C3": _down_at_200,
-    "C13": _up_then_down,
-    "C123": _whole_glutamate,
-    "C123w": _falls_with_dose,
-    "C4": _interneurons_first,
-    "C5": _gamma_up_thalamus_down,
-    "D3": _population_above_control_at_2h,
-    "D5": _dopamine_order,
-    "S1": _formation_late,
-    "M-dose": _dose_arms,
-    "T0": _window_exists,
-    "T1": _only_after_ten_days,
-    "T3": _class_rule,
-    "Tan": _midbrain_at_three_months,
+    "C1": Pattern(_changes(10, 20, 30), lambda v: min(v) > 0.0),
+    "C2": Pattern(_changes(50), lambda v: abs(v[0]) <= UNCHANGED),
+    "C3": Pattern(_changes(200), lambda v: v[0] < 0.0),
+    "C13": Pattern(_changes(10, 20, 30, 200), _up_then_down),
+    "C123": Pattern(_changes(10, 20, 30, 50, 200), _whole_glutamate),
+    "C123w": Pattern(_changes(30, 50, 200), _falling),
+    "C4": Pattern(_half_way_times, _interneurons_first),
+    "C5": Pattern(_gamma_and_thalamus, lambda v: v[0] > 0.0 > v[1]),
+    "D3": Pattern(_population_at_2h, lambda v: min(v) > 1.1),
+    "D5": Pattern(dopamine_rises, _dopamine_order),
+    "S1": Pattern(_formation, _formation_late),
+    "M-dose": Pattern(_dose_arms, lambda v: v[0] < v[2] <= v[3]),
+    "T0": Pattern(_traces, _window_exists),
+    "T1": Pattern(lambda r: (r.blind_threshold, *_traces(r)), _only_after_ten_days),
+    "T3": Pattern(_class_rule_right, lambda v: v[0] == len(READ_SIGNS)),
+    "Tan": Pattern(_midbrain_at_three_months, lambda v: v[0] > 0.0),
 }
 """Pattern of each row."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,35 @@ from ketamap.core.space import FloatArray
 from ketamap.simulate.response import ResponseLink, calibrate_response
 from ketamap.simulate.scorecard_scenarios import INFUSION_H
 
+Made = TypeVar("Made")
+
+
+class WhenAsked(Mapping[str, Made]):
+    """Things by name, each made when it is first asked for.
+
+    Parameters
+    ----------
+    names
+        Names of all.
+    make
+        Makes one.
+    """
+
+    def __init__(self, names: tuple[str, ...], make: Callable[[str], Made]) -> None:
+        self._names, self._make = names, make
+        self._done: dict[str, Made] = {}
+
+    def __getitem__(self, name: str) -> Made:
+        if name not in self._done:
+            self._done[name] = self._make(name)
+        return self._done[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Results:
@@ -21,15 +51,27 @@ class Results:
     frames: Mapping[str, pd.DataFrame]
     """Simulations by experiment."""
 
-    human: Mapping[str, float]
-    """Parameters of the human in this draw."""
-
-    mouse: Mapping[str, float]
-    """Parameters of the mouse."""
+    parameters: Mapping[str, Mapping[str, float]]
+    """Parameters of the draw, by species."""
 
     blind_threshold: float
     """A threshold of the dose trace placed blindly, log-uniform over 0.02 to 2 of the
     response after ten days."""
+
+    @property
+    def human(self) -> Mapping[str, float]:
+        """Parameters of the human."""
+        return self.parameters["human"]
+
+    @property
+    def mouse(self) -> Mapping[str, float]:
+        """Parameters of the mouse."""
+        return self.parameters["mouse"]
+
+    @property
+    def rat(self) -> Mapping[str, float]:
+        """Parameters of the rat."""
+        return self.parameters["rat"]
 
     def series(self, experiment: str, column: str) -> FloatArray:
         """Return one column of an experiment."""

@@ -12,14 +12,12 @@ from ketamap.core.space import FloatArray
 
 COLUMNS = (
     "plasma_ketamine_uM",
-    "plasma_ketamine_ng_per_ml",
     "plasma_S_ng_per_ml",
     "plasma_norketamine_ng_per_ml",
     "venous_ketamine_ng_per_ml",
     "auc_ketamine_uM_h",
     "auc_norketamine_uM_h",
     "brain_ketamine_uM",
-    "depressant",
     "occupancy_receptor",
     "rate_pv",
     "rate_pyr",
@@ -163,8 +161,9 @@ def rat_scenarios() -> dict[str, Scenario]:
     }
     found["rat_sc_10"] = _animal("rat", (_dose(10, "sc"),), _minutes(60.0))
     found["helpless"] = _animal("rat", (_dose(10, "ip"),), hours, stress="helpless")
+    found["rat_cms"] = _animal("rat", (_dose(10, "ip"),), np.arange(0.0, 73.0), stress="cms")
     found["rat_iv"] = _animal("rat", (_dose(10, "iv"),), _minutes(720.0, 0.5))
-    found["rat_ip_long"] = _animal("rat", (_dose(10, "ip"),), _minutes(720.0))
+    found["rat_sc_long"] = _animal("rat", (_dose(10, "sc"),), _minutes(720.0))
     chronic = np.array([0.0, 216.0, 217.0, 240.0])
     found["rat_daily"] = _animal("rat", repeat(_dose(30, "ip"), 24.0, 9), chronic)
     return found

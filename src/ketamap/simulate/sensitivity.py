@@ -13,7 +13,7 @@ import pandas as pd
 from ketamap.core.dosing import DosingPlan
 from ketamap.core.errors import InputError
 from ketamap.core.space import FloatArray
-from ketamap.simulate.draws import NEVER_DRAWN, truncated_log_normal
+from ketamap.simulate.draws import NEVER_DRAWN, prior_value
 from ketamap.simulate.engine import default_times, shared_engine
 from ketamap.simulate.parameters import EVERY_SPECIES, parameter_table, parameters_for
 
@@ -55,7 +55,7 @@ def _priors(species: str) -> pd.DataFrame:
     ours = table[table["species"].isin([EVERY_SPECIES, species])]
     fixed = ours["certainty"].isin(NEVER_DRAWN) | ours["role"].isin(NEVER_DRAWN)
     moving = ours[~fixed & (ours["value"].astype(float) != 0.0)]
-    return moving.set_index("name")[["value", "prior_sd_ln", "lower", "upper"]]
+    return moving.set_index("name")[["value", "prior_form", "prior_sd_ln", "lower", "upper"]]
 
 
 def local_sensitivities(
@@ -236,7 +236,8 @@ def _evaluate(
     found = []
     for row in levels:
         drawn = {
-            name: truncated_log_normal(
+            name: prior_value(
+                rows[name]["prior_form"],
                 rows[name]["value"],
                 rows[name]["prior_sd_ln"],
                 float(level),

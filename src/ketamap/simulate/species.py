@@ -19,7 +19,25 @@ PREFRONTAL = ("ACA", "PL", "ILA", "ORB", "FRP")
 """Regions whose interneurons and pyramidal cells the model's cortex stands for."""
 
 STRESS_LEVEL: dict[Stress, float] = {"none": 0.0, "cms": 1.0, "defeat": 1.0, "helpless": 1.0}
-"""Value of the parameter ``stress``.  No row tells the protocols apart, so they are equal."""
+"""Value of the parameter ``stress``.  No row gives the size of a difference between protocols,
+so they are equal; `STRESS_EVIDENCE` says what was measured in which."""
+
+STRESS_NAMES: dict[Stress, str] = {
+    "none": "no stress",
+    "cms": "chronic mild stress",
+    "defeat": "social defeat",
+    "helpless": "learned helplessness",
+}
+"""What the protocols are called."""
+
+STRESS_EVIDENCE: dict[Stress, dict[str, str]] = {
+    "cms": {"synapses": "C043"},
+    "defeat": {"synapses": "C053"},
+    "helpless": {"habenula": "C014 C030 C035"},
+}
+"""Rows that show a change by protocol: ``habenula`` (bursting, and through it VTA and dopamine
+before the drug), ``synapses`` (loss of spines).  What is not there is taken over from the
+others."""
 
 
 @dataclass(frozen=True, slots=True)
