@@ -48,10 +48,15 @@ Chosen with the two smoothings below on warped CCF templates and the real brain
 and a smaller least Jacobian.
 """
 
-UPDATE_SMOOTHING_VOXELS = 3.0
-"""Gaussian sigma that smooths each update of the velocity, at each level."""
+UPDATE_SMOOTHING_VOXELS = 6.0
+"""Gaussian sigma that smooths each update of the velocity, at each level.
 
-FIELD_SMOOTHING_VOXELS = 1.2
+Broad updates and little smoothing of what they add up to: against 3 and 1.2 the median
+error of warped templates falls by a quarter and the real brain fits better, at a least
+Jacobian that is still above 0.1 (0.07 with 4 and 0.8, 0.05 with 5 and 0.5).
+"""
+
+FIELD_SMOOTHING_VOXELS = 0.6
 """Gaussian sigma that smooths the velocity itself after each update."""
 
 EXPONENT = 5
