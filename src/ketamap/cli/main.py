@@ -15,6 +15,7 @@ from ketamap.cli.console import ConsoleReporter
 from ketamap.cli.parsing import parse_bytes, parse_iterations, parse_voxel_um
 from ketamap.cli.power import power as estimate_power
 from ketamap.cli.simulate import app as simulate_app
+from ketamap.cli.voxelwise import voxelwise as compare_voxels
 from ketamap.core.errors import KetamapError
 
 INTERRUPTED = 130
@@ -352,6 +353,7 @@ def analyse(
 
 
 app.command(name="power")(estimate_power)
+app.command(name="voxelwise")(compare_voxels)
 
 
 @app.command()
