@@ -103,6 +103,20 @@ def test_the_animals_needed_are_the_least_that_suffice():
     assert not (tiny["n_per_group"] > MOST_ANIMALS).any()
 
 
+def test_absolute_effects_need_no_fewer_animals_than_relative_ones():
+    made = noise(n=40)
+    relative, absolute = (
+        animals_needed(made, PLAN, folds=(2.0,), estimand=e) for e in ("relative", "absolute")
+    )
+    assert (absolute["estimand"] == "absolute").all()
+    most = MOST_ANIMALS + 1
+    gap = absolute["n_per_group"].fillna(most) - relative["n_per_group"].fillna(most)
+    assert (gap >= -1).all()
+    region = int(np.flatnonzero(absolute["n_per_group"].notna())[0])
+    n = int(absolute["n_per_group"][region])
+    assert absolute_power(made, n, LN2, PLAN)[region] == pytest.approx(0.8, abs=0.05)
+
+
 def test_the_noise_of_a_pilot_is_the_noise_planted():
     rng = np.random.default_rng(3)
     groups = ["saline"] * 8 + ["drug"] * 8

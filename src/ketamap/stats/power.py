@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -28,6 +29,9 @@ FOLDS = (1.25, 1.5, 2.0, 3.0)
 
 MOST_ANIMALS = 60
 """Animals per group up to which `animals_needed` looks."""
+
+COARSE = (3, 4, 5, 6, 8, 10, 12, 16, 20, 26, 34, 44, 60)
+"""Animals per group between which the power of absolute effects is interpolated in log n."""
 
 STEPS = 30
 """Steps towards the fixed point of BH; it is approached geometrically."""
@@ -215,20 +219,35 @@ def power_frames(
 
 
 def animals_needed(
-    noise: Noise, plan: PowerPlan, *, folds: Sequence[float] = FOLDS
+    noise: Noise,
+    plan: PowerPlan,
+    *,
+    folds: Sequence[float] = FOLDS,
+    estimand: Literal["relative", "absolute"] = "relative",
 ) -> pd.DataFrame:
-    """Find the animals per group that give each region the power wanted, relative effects.
+    """Find the animals per group that give each region the power wanted.
+
+    Parameters
+    ----------
+    noise
+        Between animals.
+    plan
+        Level, share of changed regions, power wanted.
+    folds
+        Changes.
+    estimand
+        Which effects.
 
     Returns
     -------
     pandas.DataFrame
-        region_id, acronym, sd_log2, fold, effect_log2, n_per_group (NaN: more than
-        `MOST_ANIMALS`), power (at that n).
+        region_id, acronym, estimand, sd_log2 (of the region beside the animal factor), fold,
+        effect_log2, n_per_group (NaN: more than `MOST_ANIMALS`), power (at that n).
     """
     blocks = []
     sizes = np.arange(3, MOST_ANIMALS + 1)
     for fold in folds:
-        power = np.stack([relative_power(noise, int(n), float(np.log(fold)), plan) for n in sizes])
+        power = _power_of_sizes(noise, plan, float(np.log(fold)), sizes, estimand)
         enough = power >= plan.power
         first = np.argmax(enough, axis=0)
         found = enough.any(axis=0)
@@ -237,6 +256,7 @@ def animals_needed(
                 {
                     "region_id": noise.region_ids,
                     "acronym": list(noise.acronyms),
+                    "estimand": estimand,
                     "sd_log2": np.sqrt(noise.variance) / LN2,
                     "fold": fold,
                     "effect_log2": float(np.log2(fold)),
@@ -246,3 +266,18 @@ def animals_needed(
             )
         )
     return pd.concat(blocks, ignore_index=True)
+
+
+def _power_of_sizes(
+    noise: Noise,
+    plan: PowerPlan,
+    effect_ln: float,
+    sizes: NDArray[np.int64],
+    estimand: Literal["relative", "absolute"],
+) -> NDArray[np.float64]:
+    """Power at each number of animals per group, shape ``(size, region)``."""
+    if estimand == "relative":
+        return np.stack([relative_power(noise, int(n), effect_ln, plan) for n in sizes])
+    coarse = np.stack([absolute_power(noise, n, effect_ln, plan) for n in COARSE])
+    at, known = np.log(sizes), np.log(np.array(COARSE))
+    return np.stack([np.interp(at, known, column) for column in coarse.T], axis=1)

@@ -1,21 +1,50 @@
-"""From a pilot table to power: tables and a page of curves."""
+"""From a pilot table, or published noise, to power: tables and a page of curves."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
 
+from ketamap.core.errors import InputError
 from ketamap.core.tables import TableSchema
 from ketamap.io.files import replacing
 from ketamap.io.studies import read_design
 from ketamap.io.tables import read_animals, read_any_table, write_table
+from ketamap.workflow.atlases import DEFAULT_ATLAS, open_atlas
+from ketamap.workflow.power_page import draw, page, regions_asked
+
+if TYPE_CHECKING:
+    from ketamap.stats.noise import Noise
 
 POWER = TableSchema(name="power", columns=())
 """Tables of power: for reading, not for the next step."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What is asked of a noise."""
+
+    folds: tuple[float, ...] = (1.25, 1.5, 2.0, 3.0)
+    """Changes: 2 is twice as much, or half."""
+
+    regions: tuple[str, ...] = ()
+    """Acronyms whose animals per group are wanted by name."""
+
+    changed: float = 0.2
+    """Share of the regions expected to change."""
+
+    budget: int | None = None
+    """Animals to split over doses and days at the middle change; None: not asked."""
+
+    def __post_init__(self) -> None:
+        if not self.folds or any(fold <= 0 or fold == 1 for fold in self.folds):
+            msg = f"A fold is a change: above 0 and not 1, got {self.folds}."
+            raise InputError(msg)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -29,95 +58,147 @@ class PowerResult:
     """The same per region."""
 
     needed: pd.DataFrame
-    """`ketamap.stats.power.animals_needed`."""
+    """`ketamap.stats.power.animals_needed` of both estimands."""
+
+    asked: pd.DataFrame | None
+    """Rows of `needed` for the regions asked for."""
 
     budget: pd.DataFrame | None
     """`ketamap.stats.budget.budget_frame`, where a number of animals was given."""
 
 
 def power(
-    table: Path,
+    table: Path | None = None,
     *,
-    animals: Path,
-    design: Path,
     out: Path,
+    animals: Path | None = None,
+    design: Path | None = None,
+    noise: str | None = None,
     counts: Literal["own", "total"] | None = None,
-    changed: float = 0.2,
-    budget: int | None = None,
+    atlas: str | None = None,
+    question: Question | None = None,
 ) -> PowerResult:
-    """Estimate the power of studies with the noise of a pilot table.
+    """Estimate the power of studies with the noise of a pilot table, or a published one.
 
     Parameters
     ----------
     table
         Region table of the pilot.
-    animals
-        Animals table.
-    design
-        Design of the pilot, as YAML.
     out
-        Folder to write: power.parquet, power_regions.parquet, animals_needed.parquet,
-        power.png and, with a budget, power_budget.parquet.
+        Folder to write: power.html, power.png, and as .parquet and .csv power,
+        power_regions, animals_needed and, with a budget, power_budget.
+    animals, design
+        Animals table and design (YAML) of the pilot.
+    noise
+        Instead of a pilot: a name, or part of one, of the library of published noise.
     counts
         Whether a row of a table from elsewhere includes its descendants; None: found.
-    changed
-        Share of the regions expected to change.
-    budget
-        Animals to split over doses and days, 2-fold effects; None: not asked.
-    """
-    from ketamap.stats import (
-        PowerPlan,
-        analyse,
-        animals_needed,
-        budget_frame,
-        pilot_noise,
-        power_frames,
-    )
+    atlas
+        Atlas whose tree and volumes to use; None: the table's own tree if it has one.
+    question
+        Changes, regions, share changed, budget.
 
-    declared = read_design(design)
-    analysis = analyse(read_any_table(table), read_animals(animals), declared, counts=counts)
-    noise = pilot_noise(analysis, table.name.split(".")[0])
-    plan = PowerPlan(alpha=declared.alpha, changed=changed)
-    average, by_region = power_frames(noise, plan)
+    Raises
+    ------
+    InputError
+        If neither or both of table and noise are given, or a region is not in the noise.
+    """
+    from ketamap.stats import PowerPlan, animals_needed, budget_frame, power_frames
+
+    ask = question or Question()
+    if (table is None) == (noise is None):
+        msg = "Give either a pilot table (with --animals and --design) or --noise."
+        raise InputError(msg)
+    found, alpha = (
+        _pilot(table, animals, design, counts, atlas) if table else (_library(str(noise)), 0.05)
+    )
+    plan = PowerPlan(alpha=alpha, changed=ask.changed)
+    _require_regions(ask.regions, found)
+    average, by_region = power_frames(found, plan, folds=ask.folds)
+    needed = pd.concat(
+        [
+            animals_needed(found, plan, folds=ask.folds, estimand="relative"),
+            animals_needed(found, plan, folds=ask.folds, estimand="absolute"),
+        ],
+        ignore_index=True,
+    )
     result = PowerResult(
         average=average,
         by_region=by_region,
-        needed=animals_needed(noise, plan),
-        budget=None if budget is None else budget_frame(noise, budget, float(np.log(2.0)), plan),
+        needed=needed,
+        asked=regions_asked(needed, ask.regions, ask.folds) if ask.regions else None,
+        budget=None
+        if ask.budget is None
+        else budget_frame(found, ask.budget, _middle(ask.folds), plan),
     )
-    out.mkdir(parents=True, exist_ok=True)
-    write_table(out / "power.parquet", result.average, POWER)
-    write_table(out / "power_regions.parquet", result.by_region, POWER)
-    write_table(out / "animals_needed.parquet", result.needed, POWER)
-    if result.budget is not None:
-        write_table(out / "power_budget.parquet", result.budget, POWER)
-    _draw(out / "power.png", result.average)
+    _write(out, result)
     return result
 
 
-def _draw(path: Path, average: pd.DataFrame) -> None:
-    """Draw mean power against animals per group, one line per effect; the range of 80 % of regions."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+def _middle(folds: Sequence[float]) -> float:
+    """Change (ln) that budgets are compared at: twofold where it is asked, else the middle one."""
+    at = 2.0 if 2.0 in folds else sorted(folds)[len(folds) // 2]
+    return float(abs(np.log(at)))
 
-    figure = Figure(figsize=(10, 4.5), layout="constrained")
-    FigureCanvasAgg(figure)
-    panels = figure.subplots(1, 2, sharey=True)
-    for panel, (estimand, part) in zip(
-        panels, average.groupby("estimand", sort=False), strict=True
-    ):
-        for fold, line in part.groupby("fold"):
-            n = line["n_per_group"].to_numpy()
-            (drawn,) = panel.plot(n, line["power"], marker="o", label=f"{fold:g}-fold")
-            panel.fill_between(
-                n, line["power_q10"], line["power_q90"], alpha=0.12, color=drawn.get_color()
-            )
-        panel.axhline(0.8, color="0.6", linewidth=0.8, linestyle="--")
-        panel.set_title(f"{estimand} effects")
-        panel.set_xlabel("animals per group")
-        panel.set_ylim(0.0, 1.0)
-    panels[0].set_ylabel("power (mean over regions; band: 80 % of them)")
-    panels[0].legend(title="change", frameon=False)
-    figure.suptitle(f"Noise of {average['noise'].iloc[0]}")
-    with replacing(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=150)
+
+def _pilot(
+    table: Path,
+    animals: Path | None,
+    design: Path | None,
+    counts: Literal["own", "total"] | None,
+    atlas: str | None,
+) -> tuple[Noise, float]:
+    """Noise of a pilot table, and the level of its design."""
+    from ketamap.stats import analyse, pilot_noise
+    from ketamap.workflow.analysis import _tree_for, own_volumes_mm3
+
+    if animals is None or design is None:
+        msg = "A pilot table needs --animals and --design: noise is what animals alike differ by."
+        raise InputError(msg)
+    declared, frame = read_design(design), read_any_table(table)
+    reference = open_atlas(atlas or DEFAULT_ATLAS)
+    analysis = analyse(
+        frame,
+        read_animals(animals),
+        declared,
+        counts=counts,
+        structures=reference.structures if atlas else _tree_for(frame, reference, counts),
+        atlas_volumes=own_volumes_mm3(reference) if atlas else None,
+    )
+    return pilot_noise(analysis, table.name.split(".")[0]), declared.alpha
+
+
+def _library(name: str) -> Noise:
+    """Noise of the library by its name or a part that only one has."""
+    from ketamap.stats import library_noise
+    from ketamap.stats.noise import LIBRARY
+
+    fitting = [known for known in LIBRARY if name.lower() in known.lower()]
+    return library_noise(fitting[0] if len(fitting) == 1 else name)
+
+
+def _require_regions(regions: Sequence[str], found: Noise) -> None:
+    unknown = [r for r in regions if r not in found.acronyms]
+    if unknown:
+        few = ", ".join(found.acronyms[:8])
+        msg = f"{', '.join(unknown)} cannot be tested in this noise; it has {few}, ..."
+        raise InputError(msg)
+
+
+def _write(out: Path, result: PowerResult) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    tables = {
+        "power": result.average,
+        "power_regions": result.by_region,
+        "animals_needed": result.needed,
+        "power_budget": result.budget,
+    }
+    for name, frame in tables.items():
+        if frame is not None:
+            write_table(out / f"{name}.parquet", frame, POWER)
+            write_table(out / f"{name}.csv", frame, POWER)
+    picture = draw(result.average)
+    text = page(result.average, result.needed, result.budget, result.asked, picture)
+    for name, content in (("power.png", picture), ("power.html", text.encode())):
+        with replacing(out / name) as temporary:
+            temporary.write_bytes(content)
