@@ -129,3 +129,24 @@ def test_the_answers_of_a_dose_and_duration_design_are_written(files):
     for name in ("any_dose", "interaction", "onset"):
         frame = pd.read_parquet(folder / "out" / f"{name}.parquet")
         assert len(frame) == len(result.further(name))
+
+
+def test_permutations_can_be_asked_for_and_forbidden(files):
+    folder, table = files
+    _, asked = shift_of(folder, table, permutations=300)
+    assert asked.permutations == 300
+    assert (folder / "out" / "permutation.parquet").exists()
+    _, forbidden = shift_of(folder, table, permutations=0)
+    assert forbidden.further("permutation") is None
+    assert not (folder / "out" / "permutation.parquet").exists()
+
+
+def test_two_measures_stand_in_one_report(files):
+    folder, table = files
+    both = pd.concat(
+        [table.assign(measure="cells"), table.assign(measure="axon_length_mm")], ignore_index=True
+    )
+    shift_of(folder, both)
+    page = (folder / "out" / "report.html").read_text(encoding="utf-8")
+    assert "Density of cells and length density of axons in every brain region" in page
+    assert page.count('data-figure="factors-') == 2

@@ -110,3 +110,23 @@ def test_numbers_of_each_model_are_kept(both):
     models = answered(both).models
     assert [m["measure"] for m in models] == ["cells", "axon_length_mm"]
     assert all(np.isfinite(m["variance_ratio"]) for m in models)
+
+
+def test_the_measures_own_interval_is_summed_over_the_same_regions(cells):
+    table = cells.copy()
+    for part in ("own", "total"):
+        table[f"{part}_low"], table[f"{part}_high"] = 0.5 * table[part], 2.0 * table[part]
+    values = answered(table).values
+    known = values["count"].notna()
+    np.testing.assert_allclose(values.count_low[known], 0.5 * values["count"][known])
+    np.testing.assert_allclose(values.count_high[known], 2.0 * values["count"][known])
+    assert "count_low" not in answered(cells).values
+
+
+def test_doses_and_days_of_each_contrast_are_kept(cells):
+    animals = ANIMALS.assign(days=[1] * 3 + [5] * 6, dose=[0.0] * 3 + [3.0] * 3 + [0.0] * 3)
+    design = Design(dose="dose", duration="days", control=0.0, permutations=0)
+    assert answered(cells, design, animals).cells == (
+        {"contrast": "dose 3 vs vehicle, 5 d", "dose": 3.0, "day": 5.0},
+    )
+    assert answered(cells).cells == ()

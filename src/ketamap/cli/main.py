@@ -330,6 +330,13 @@ def analyse(
     ] = None,
     atlas_dir: AtlasDir = None,
     title: Annotated[str | None, typer.Option(help="Title of the report.")] = None,
+    permutations: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="Permutations of the second opinion; default: the design's, else 2000; 0: none.",
+        ),
+    ] = None,
 ) -> None:
     """Estimate and test effects per region, brain-wide shift first, and write a report."""
     from ketamap.cli.lines import counts_of, effect_lines
@@ -345,6 +352,7 @@ def analyse(
         atlas=atlas,
         atlas_dir=atlas_dir,
         title=title,
+        permutations=permutations,
         reporter=ConsoleReporter(),
     )
     for line in effect_lines(result, read_design(design).alpha):

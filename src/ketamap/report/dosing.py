@@ -269,6 +269,8 @@ def _growth_sentence(a: _Answers) -> str:
         return ""
     called = a.called("relative", a.growth)
     what = str(a.growth["contrast"].iloc[0])
+    for dose, label in a.label_of.items():
+        what = what.replace(f"effect of dose {dose:g} ", f"effect of {label} ")
     tested = int(((a.growth["estimand"] == "relative") & a.growth["testable"]).sum())
     head = f"Does the effect grow with duration? The {what} (linear trend in dose and days)"
     if called.empty:

@@ -23,6 +23,9 @@ from ketamap.report.words import interval, probability, signed
 SPAN_COLUMNS = ("count_low", "count_high")
 """Columns of the values that say how uncertain the measure itself is."""
 
+FEW_GROUPS = 3
+"""Up to so many groups the animals of each are always listed."""
+
 PAYLOAD = ("estimate", "low", "high", "q")
 """Numbers of an effect that the page holds for every region."""
 
@@ -155,9 +158,16 @@ def _animals_text(report: StudyReport, measure: str, groups: Groups) -> dict[int
     wide = wide_values(report, measure, column, groups)
     counts = counts_per_group(wide, groups)
     return {
-        int(region): " / ".join(str(n) for n in row)
+        int(region): _n_text(row.tolist())
         for region, row in zip(counts.index, counts.to_numpy(), strict=True)
     }
+
+
+def _n_text(counts: list[int]) -> str:
+    """Animals of each group; one number where many groups have the same."""
+    if len(counts) > FEW_GROUPS and len(set(counts)) == 1:
+        return f"{counts[0]} each"
+    return " / ".join(str(n) for n in counts)
 
 
 def _values_payload(

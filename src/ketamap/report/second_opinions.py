@@ -124,7 +124,7 @@ def _division_text(rows: pd.DataFrame, c: Comparison, alpha: float) -> str:
         )
     return (
         f"Read by division, {plural(len(picked), 'region')} in "
-        f"{plural(picked['division'].nunique(), 'division')} are selected (relative), with at most "
+        f"{plural(picked['division'].nunique(), 'division')} {'is' if len(picked) == 1 else 'are'} selected (relative), with at most "
         f"{alpha:g} false among regions and among divisions; all regions of this comparison read "
         f"together: {len(c.called('relative'))}."
     )

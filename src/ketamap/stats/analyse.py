@@ -76,6 +76,15 @@ class Analysis:
     variances_pooled: bool = True
     """Whether all groups share the variance of a region."""
 
+    offset: str = "0.5"
+    """Added to every value before the logarithm, with its unit."""
+
+    least_mean: str = "10"
+    """Least mean over animals of a region that is tested, with its unit."""
+
+    shapes: int = 0
+    """Contrasts of dose and duration shapes behind `any_dose`."""
+
     any_dose: pd.DataFrame | None = None
     """Designs with doses: whether a region answers to any dose on any day, one p per region
     and estimand (`ketamap.stats.dose.any_dose_frame`)."""
@@ -211,6 +220,9 @@ def analyse(
         prior_df=fit.moderated.prior_df,
         variance_ratio=None if fit.groups is None else fit.groups.ratio,
         variances_pooled=fit.groups is None or not fit.groups.matters,
+        offset=size.written(size.offset),
+        least_mean=size.written(size.least_mean),
+        shapes=doses.shapes,
         any_dose=doses.any_dose,
         interaction=doses.interaction,
         onset=doses.onset,

@@ -34,6 +34,8 @@ class DoseAnalysis:
     onset: pd.DataFrame | None = None
     dose_response: pd.DataFrame | None = None
     warnings: tuple[str, ...] = ()
+    shapes: int = 0
+    """Contrasts of which `any_dose` takes the largest."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -92,6 +94,7 @@ def analyse_doses(study: DoseStudy, fit: TwoComponentFit, refit: Fitter) -> Dose
         if len(cells.doses) > 1
         else None,
         warnings=tuple(notes),
+        shapes=len(shape_contrasts(study.design, cells)),
     )
 
 

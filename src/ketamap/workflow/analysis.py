@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -57,6 +57,7 @@ def analyse(
     atlas: str | None = None,
     atlas_dir: Path | None = None,
     title: str | None = None,
+    permutations: int | None = None,
     reporter: Reporter | None = None,
 ) -> Answers:
     """Estimate and test the effects in a region table and write a report.
@@ -81,6 +82,8 @@ def analyse(
         Folder with atlases in BrainGlobe's layout.
     title
         Of the report; left out: the table's name.
+    permutations
+        Of the second opinion on relative effects; left out: the design's number.
     reporter
         Shows progress.
     """
@@ -89,6 +92,8 @@ def analyse(
     atlas_dir = None if atlas_dir is None else atlas_dir.resolve()
     frame = read_any_table(table)
     plan = read_design(design)
+    if permutations is not None:
+        plan = replace(plan, permutations=permutations)
     who = read_animals(animals)
     reference = open_atlas(atlas or DEFAULT_ATLAS, atlas_dir=atlas_dir)
     with show.stage("analyse and report") as progress:

@@ -12,6 +12,7 @@ from ketamap.core.atlas import Structures
 from ketamap.core.errors import DesignError, TableError
 from ketamap.core.measures import CELLS, in_order, measure_of
 from ketamap.core.settings import Design
+from ketamap.workflow.spans import with_spans
 
 if TYPE_CHECKING:
     from ketamap.stats import Analysis
@@ -107,13 +108,19 @@ class Answers:
     @property
     def models(self) -> list[dict[str, Any]]:
         """Numbers of each measure's model, for the methods."""
+        from ketamap.stats.families import SHIFT_SHARE
+
         return [
             {
                 "measure": name,
                 "prior_df": one.prior_df,
                 "variance_ratio": one.variance_ratio,
                 "variances_pooled": one.variances_pooled,
+                "offset": one.offset,
+                "least_mean": one.least_mean,
+                "shapes": one.shapes,
                 "permutations": self.permutations,
+                "shift_share": SHIFT_SHARE,
             }
             for name, one in self.by_measure.items()
         ]
@@ -158,21 +165,26 @@ def answer(
     """
     from ketamap.stats import analyse as estimate
     from ketamap.stats import build_design
+    from ketamap.stats.rows import with_plain_names
 
+    table = with_plain_names(table)
     matrix = build_design(animals, design)
     permutations, notes = _permutations(matrix, animals, design)
     found: dict[str, Analysis] = {}
     for name in _wanted(table, design):
         try:
-            found[name] = estimate(
-                _rows_of(table, name), animals, replace(design, measures=(name,)), structures=structures,
-                counts=counts, atlas_volumes=atlas_volumes, permutations=permutations,
+            rows, one = _rows_of(table, name), replace(design, measures=(name,))
+            result = estimate(
+                rows, animals, one, structures=structures, counts=counts,
+                atlas_volumes=atlas_volumes, permutations=permutations,
             )  # fmt: skip
         except (TableError, DesignError) as error:
             if design.measures or not found:
                 error.add_note(f"Measure: {name}")
                 raise
             notes.append(f"The {measure_of(name).density} was not analysed: {error}")
+        else:
+            found[name] = with_spans(result, rows, structures)
     return Answers(
         by_measure=found,
         permutations=permutations,

@@ -127,6 +127,8 @@
     return lines.join("; ");
   };
 
+  ketamap.doseLegend = legend;
+
   function legend() {
     const key = (colour, text) => '<span class="group"><span class="dot" style="background:' + colour + '"></span>' + escaped(text) + "</span> ";
     const byDay = lasting ? "By dose: " + days.map((d) => key(dayColour(d), "day " + d)).join("") + " By day: " : "";

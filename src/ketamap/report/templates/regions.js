@@ -137,7 +137,10 @@ const ketamap = (() => {
     const panels = dialog.querySelector(".dose-panel");
     const dosed = Boolean((payload.doses[chosen] || {})[region]);
     panels.hidden = !dosed;
-    if (dosed) ketamap.drawDoses(panels, region, chosen);
+    if (dosed) {
+      panels.querySelector(".dose-legend").innerHTML = ketamap.doseLegend() + "<br>" + escaped(ketamap.doseWords(region, chosen));
+      ketamap.drawDoses(panels.querySelector(".dose-plot-here"), region, chosen);
+    }
     const spans = ((payload.spans || {})[chosen] || {})[region];
     dialog.querySelector(".spans").hidden = !spans;
     if (!values) return;
