@@ -1,10 +1,19 @@
 """ketamap.simulate.model"""
 
+import re
+
 import libsbml
 import pytest
 import roadrunner
 
-from ketamap.simulate.model import ModelError, antimony_text, sbml_text, state_table, to_sbml
+from ketamap.simulate.model import (
+    ModelError,
+    antimony_text,
+    sbml_for,
+    sbml_text,
+    state_table,
+    to_sbml,
+)
 from ketamap.simulate.parameters import parameter_table
 
 
@@ -59,3 +68,19 @@ def test_every_placeholder_of_the_modules_is_filled():
 def test_a_text_that_does_not_parse_is_a_clear_error():
     with pytest.raises(ModelError, match="not valid Antimony"):
         to_sbml("model ketamap\n x := (1 + \nend\n")
+
+
+def states_in(text):
+    return set(re.findall(r'<rateRule variable="(\w+)"', text))
+
+
+def test_what_a_column_does_not_depend_on_is_left_out():
+    blood = states_in(sbml_for(frozenset({"plasma_ketamine_uM"})))
+    assert {"central_S", "depot_oral_R"} <= blood
+    assert not {"hnk_central_S", "glutamate", "spines_relative", "brain_S"} & blood
+    assert blood < states_in(sbml_for(frozenset({"spine_density"}))) < states_in(sbml_text())
+
+
+def test_every_state_with_all_columns_is_the_whole_model():
+    table = state_table()
+    assert states_in(sbml_for(frozenset(table["name"]))) == states_in(sbml_text())

@@ -122,7 +122,7 @@ _RULES: tuple[_Rule, ...] = (
     ),
     _rule(
         r"(pfc|acb|cp)_relative|da_(pfc|acb|cp)", "compatible", "C004 C006 C007 C008",
-        "The order cortex, accumbens, striatum appears in about a third of the draws.",
+        "The order cortex, accumbens, striatum appears in about half of the draws.",
     ),
     _rule(
         r"bdnf|mtor|d1_gate|primed[123]", "compatible", "C040 C044 C045 C046 C039",
@@ -132,8 +132,8 @@ _RULES: tuple[_Rule, ...] = (
         r"glua1|psd95", "compatible", "C040 C042", "Times are from memory, sizes are guesses.",
     ),
     _rule(
-        r"spine_\w+|spines_relative|elimination_factor", "compatible", "C047 C050 C051",
-        "Late formation is fitted; persistence lies in the spread.",
+        r"spine_\w+|spines_relative|elimination_factor", "compatible", "C043 C047 C050 C051",
+        "Late formation and its size are fitted; persistence lies in the spread.",
     ),
     _rule(
         r"stable_relative|ensemble_coordination", "encoded", "C049",
