@@ -270,3 +270,54 @@ def test_measures_and_permutations_of_a_study_survive_writing(tmp_path, measures
     study = replace(read_study(tmp_path / "study.yaml"), design=design)
     write_study(tmp_path / "study.yaml", study)
     assert read_study(tmp_path / "study.yaml").design == design
+
+
+def traced(path, lines):
+    """Write a small study with a ``tracing`` key before its animals."""
+    text = MINIMAL_TRACED.format(tracing=lines)
+    for name in ("a", "b", "c", "d"):
+        (path / f"{name}.tif").write_bytes(b"x")
+    (path / "study.yaml").write_text(text, encoding="utf-8")
+    return path / "study.yaml"
+
+
+MINIMAL_TRACED = """
+study: s
+atlas: phantom_mouse_100um
+orientation: psl
+detection: {{soma_diameter_um: 22}}
+{tracing}
+animals:
+  - {{animal: a, signal: a.tif, drug: k, dose_mg_per_kg: 0, days: 1}}
+  - {{animal: b, signal: b.tif, drug: k, dose_mg_per_kg: 0, days: 1}}
+  - {{animal: c, signal: c.tif, drug: k, dose_mg_per_kg: 9, days: 1}}
+  - {{animal: d, signal: d.tif, drug: k, dose_mg_per_kg: 9, days: 1}}
+design: {{dose: dose_mg_per_kg, control: 0}}
+"""
+
+
+def test_axons_are_traced_where_the_key_stands(tmp_path):
+    assert read_study(traced(tmp_path, "")).tracing is None
+    study = read_study(traced(tmp_path, "tracing: {}"))
+    assert study.tracing.soma_diameter_um == 22  # that of detection, unless said otherwise
+    (tmp_path / "trace.json").write_text("{}")
+    full = "tracing: {fibre_sigma_um: 3, calibration: trace.json, pictures: [PL, CP]}"
+    study = read_study(traced(tmp_path, full))
+    assert study.tracing.fibre_sigma_um == 3
+    assert study.trace_calibration == tmp_path / "trace.json"
+    assert study.trace_regions == ("PL", "CP")
+    write_study(tmp_path / "again.yaml", study)
+    assert read_study(tmp_path / "again.yaml") == study
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        ("tracing: {fibre_sigma_um: -1}", "tracing: fibre_sigma_um must lie between"),
+        ("tracing: {fiber_sigma_um: 2}", "did you mean 'fibre_sigma_um'"),
+        ("tracing: {calibration: nowhere.json}", "tracing.calibration: there is no file"),
+    ],
+)
+def test_faults_of_tracing_are_told_with_their_place(tmp_path, lines, words):
+    with pytest.raises(InputError, match=words):
+        read_study(traced(tmp_path, lines))

@@ -7,7 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ketamap.core.errors import InputError
-from ketamap.core.settings import Design, DetectionSettings, Extent, RegistrationSettings
+from ketamap.core.settings import (
+    Design,
+    DetectionSettings,
+    Extent,
+    RegistrationSettings,
+    TracingSettings,
+)
 from ketamap.core.space import Orientation, Zyx
 
 
@@ -119,6 +125,15 @@ class Study:
 
     registration: RegistrationSettings = field(default_factory=RegistrationSettings)
     """How brains are aligned."""
+
+    tracing: TracingSettings | None = None
+    """How axons are traced; None: they are not."""
+
+    trace_calibration: Path | None = None
+    """``trace.json`` of a calibrated trace, whose calibration all brains share."""
+
+    trace_regions: tuple[str, ...] = ()
+    """Acronyms of the regions whose trace is pictured; none: a few with much axon."""
 
     note: str = ""
     """Something readers of the report must know, for instance that brains are made up."""

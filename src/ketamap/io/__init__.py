@@ -7,6 +7,7 @@ from ketamap.io.files import replacing_folder as replacing_folder
 from ketamap.io.images import ImageSummary as ImageSummary
 from ketamap.io.images import describe_image as describe_image
 from ketamap.io.images import open_image as open_image
+from ketamap.io.labels import read_labels as read_labels
 from ketamap.io.manifests import read_json as read_json
 from ketamap.io.manifests import write_json as write_json
 from ketamap.io.ome_zarr import ImageWriter as ImageWriter
@@ -28,6 +29,7 @@ from ketamap.io.tables import read_any_table as read_any_table
 from ketamap.io.tables import read_points as read_points
 from ketamap.io.tables import read_table as read_table
 from ketamap.io.tables import write_table as write_table
+from ketamap.io.tracings import load_tracing as load_tracing
 
 __all__ = [
     "ImageSummary",
@@ -39,6 +41,7 @@ __all__ = [
     "hash_file",
     "load_quality",
     "load_registration",
+    "load_tracing",
     "open_brainglobe_atlas",
     "open_image",
     "read_animals",
@@ -46,6 +49,7 @@ __all__ = [
     "read_design",
     "read_event_table",
     "read_json",
+    "read_labels",
     "read_points",
     "read_regimen",
     "read_study",

@@ -13,7 +13,12 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from ketamap.core.errors import DesignError, InputError
-from ketamap.core.settings import Design, DetectionSettings, RegistrationSettings
+from ketamap.core.settings import (
+    Design,
+    DetectionSettings,
+    RegistrationSettings,
+    TracingSettings,
+)
 from ketamap.core.space import Orientation
 from ketamap.core.study import Animal, Regimen, Study
 from ketamap.io.files import replacing
@@ -156,6 +161,7 @@ def _study(entry: StudyEntry, folder: Path, faults: _Faults) -> Study | None:
         "registration": faults.attempt(
             "registration", RegistrationSettings, **_given(entry.registration)
         ),
+        **_tracing(entry, folder, faults),
     }
     animals = [
         _animal(
@@ -178,6 +184,24 @@ def _study(entry: StudyEntry, folder: Path, faults: _Faults) -> Study | None:
         animals=tuple(one for one in animals if one is not None),
         **parts,
     )
+
+
+def _tracing(entry: StudyEntry, folder: Path, faults: _Faults) -> dict[str, Any]:
+    """Read how axons are traced; without the key they are not."""
+    if entry.tracing is None:
+        return {}
+    values = _given(entry.tracing)
+    calibration, pictures = values.pop("calibration", None), values.pop("pictures")
+    values.setdefault("soma_diameter_um", entry.detection.soma_diameter_um)
+    settings = {name: value for name, value in values.items() if value is not None}
+    stated = None if calibration is None else _resolved(folder, calibration)
+    if stated is not None and not stated.is_file():
+        faults.found.append(f"tracing.calibration: there is no file {stated}")
+    return {
+        "tracing": faults.attempt("tracing", TracingSettings, **settings),
+        "trace_calibration": stated,
+        "trace_regions": tuple(pictures),
+    }
 
 
 def _design(entry: DesignEntry, faults: _Faults) -> Design | None:
@@ -307,6 +331,7 @@ def _as_entry(study: Study, folder: Path) -> dict[str, Any]:
             **asdict(study.registration),
             "iterations": list(study.registration.iterations),
         },
+        "tracing": _as_tracing(study, folder),
         "animals": [_as_animal(one, folder) for one in study.animals],
         "design": _as_design(study.design),
     }
@@ -317,6 +342,17 @@ def _as_design(design: Design) -> dict[str, Any]:
     entry = {f.name: getattr(design, f.name) for f in fields(design)}
     measures = list(entry.pop("measures"))
     entry["measure"] = (measures[0] if len(measures) == 1 else measures) or None
+    return {key: value for key, value in entry.items() if value is not None}
+
+
+def _as_tracing(study: Study, folder: Path) -> dict[str, Any] | None:
+    if study.tracing is None:
+        return None
+    entry = {
+        **asdict(study.tracing),
+        "calibration": _written(study.trace_calibration, folder),
+        "pictures": list(study.trace_regions) or None,
+    }
     return {key: value for key, value in entry.items() if value is not None}
 
 

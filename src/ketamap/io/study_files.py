@@ -55,6 +55,19 @@ class RegistrationEntry(_Strict):
     threads: int | None = None
 
 
+class TracingEntry(_Strict):
+    """Key ``tracing`` of a study file: where it stands, axons are traced."""
+
+    fibre_sigma_um: float | None = None
+    box_um: float | None = None
+    min_length_um: float | None = None
+    threshold: float | None = None
+    soma_diameter_um: float | None = None
+    vessel_diameter_um: float | None = None
+    calibration: str | None = None
+    pictures: list[str] = []
+
+
 class DesignEntry(_Strict):
     """A design: a file of its own, or key ``design`` of a study file."""
 
@@ -99,6 +112,7 @@ class StudyEntry(_Strict):
     background_channel: int | None = Field(default=None, ge=0)
     detection: DetectionEntry = DetectionEntry()
     registration: RegistrationEntry = RegistrationEntry()
+    tracing: TracingEntry | None = None
     animals: list[AnimalEntry] = Field(min_length=1)
     design: DesignEntry
 
