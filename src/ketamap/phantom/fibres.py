@@ -51,7 +51,7 @@ class FibreSettings:
     alignment: float = 0.6
     """0: fibres run in any direction; 1: all start in their structure's direction."""
 
-    counts: float = 70.0
+    counts: float = 90.0
     """Median brightness of a fibre above its surroundings, camera counts."""
 
     sd_ln: float = 0.1

@@ -47,7 +47,7 @@ class BrainSettings:
     displacement_um: float = 150.0
     """See `random_transform`."""
 
-    soma_counts: float = 450.0
+    soma_counts: float = 600.0
     """Median brightness of a soma above its surroundings, camera counts."""
 
     soma_sd_ln: float = 0.25
