@@ -55,7 +55,7 @@ class Tracing:
     """What was measured and what was left out."""
 
 
-def trace_axons(
+def trace_axons(  # noqa: PLR0913 (the data, the settings, and six options by name)
     volume: Volume,
     settings: TracingSettings | None = None,
     *,
@@ -117,7 +117,7 @@ def trace_axons(
     )
     map_ = calibration or DEFAULT
     seen = survey(volume, plan)
-    decision = decide(map_, seen.scores, settings)
+    decision = decide(map_, seen, settings)
     somata = Somata.of(cells, volume.grid, settings.soma_diameter_um)
     out = _Output(sink, map_, decision, len(blocks), progress)
 

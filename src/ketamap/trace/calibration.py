@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from itertools import product
 from typing import Any
 
@@ -17,7 +17,7 @@ from ketamap.core.space import Zyx
 from ketamap.core.volume import Blocks, Volume
 from ketamap.trace.scale import RidgePlan, plan_ridges, triple
 from ketamap.trace.scores import score_block
-from ketamap.trace.survey import survey
+from ketamap.trace.survey import BrainLevels, Survey, survey
 
 BACKGROUND, AXON, ARTEFACT, EDGE = 1, 2, 3, 4
 """Values of a label image; 0 is not labelled, artefacts count as background, edges as nothing."""
@@ -32,14 +32,16 @@ are not independent."""
 DRAWS = 200
 """Times that the bricks are drawn."""
 
-BAND = (0.1, 0.9)
-"""Quantiles of the drawn thresholds that bound the band."""
+MODEL_SD = 0.15
+"""Standard deviation of ln(best threshold / chosen threshold) between brains: .11 over five
+variants of the labelled volume (darker, sparser), more for other stainings."""
 
-NARROWEST_BAND = 1.1
-"""The band reaches at least this factor to either side."""
+BAND_SD = 1.2816
+"""The band holds 80 % of a normal distribution."""
 
-LEAST_SCORE = 0.1
-"""Scores below this are all alike."""
+LEAST_SCORE = 1.5
+"""Scores below this are alike. Of 0.5, 1, 1.5 and 2 it brings the chosen threshold nearest to
+the best on those variants."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,17 +61,14 @@ class Calibration:
     prevalence: float
     """Share of fibre among the labelled voxels."""
 
+    correction: float = 1.0
+    """Factor on the threshold of highest expected F1: what the labels say beyond the map."""
+
+    sd: float = MODEL_SD
+    """Standard deviation of the logarithm of the threshold: the width of the band."""
+
     threshold: float | None = None
-    """Score from which a voxel is fibre; None: chosen for each brain from its own scores."""
-
-    threshold_low: float | None = None
-    """Lenient end of the band."""
-
-    threshold_high: float | None = None
-    """Strict end of the band."""
-
-    band: float = 1.25
-    """Factor between threshold and the ends of its band where it is chosen for each brain."""
+    """Score of the best F1 in the labels themselves; for the record."""
 
     f1: float = float("nan")
     """F1 in the labelled voxels, edges left out."""
@@ -119,7 +118,9 @@ class Calibration:
         return float(np.exp((logit(probability) - self.intercept - shift) / self.slope))
 
 
-DEFAULT = Calibration(slope=3.0, intercept=-4.0, prevalence=0.2)
+DEFAULT = Calibration(slope=3.43, intercept=-4.47, prevalence=0.2117)
+"""Fitted to the three labelled planes of TRAILMAP's training volume (serotonergic axons,
+iDISCO, light sheet; Friedmann et al. 2020, Proc Natl Acad Sci 117:11068), edges left out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,40 +140,28 @@ class Decision:
     """Strict end of the band."""
 
 
-def decide(
-    calibration: Calibration, scores: NDArray[np.float64], settings: TracingSettings
-) -> Decision:
-    """Choose the threshold for one brain.
+def decide(calibration: Calibration, seen: Survey, settings: TracingSettings) -> Decision:
+    """Choose the threshold for one brain, unless the settings state it.
 
-    Without a threshold in the settings or from labels of this study, the share of fibre is
-    estimated from the brain's own scores and the threshold maximises the F1 to be expected.
+    The share of fibre is estimated from the brain's own scores; the threshold is the one of
+    the highest expected F1, times the correction that labels gave.
 
     Parameters
     ----------
     calibration
         The map from scores to probabilities.
-    scores
-        A sample of the brain's scores, ``(n,)``.
+    seen
+        A sample of the brain's scores, and of its decoys.
     settings
         May state the threshold.
     """
-    prevalence = estimate_prevalence(calibration, scores)
-    if settings.threshold is not None:
-        best = settings.threshold
-    elif calibration.threshold is not None:
-        best = calibration.threshold
-    else:
-        best = expected_best(calibration, scores, prevalence)
-    if settings.threshold is None and calibration.threshold is not None:
-        low, high = calibration.threshold_low, calibration.threshold_high
-    else:
-        low, high = best / calibration.band, best * calibration.band
-    return Decision(
-        prevalence=prevalence,
-        threshold=best,
-        low=best / NARROWEST_BAND if low is None else low,
-        high=best * NARROWEST_BAND if high is None else high,
-    )
+    prevalence = estimate_prevalence(calibration, seen.scores)
+    best = settings.threshold
+    if best is None:
+        best = calibration.correction * expected_best(calibration, seen.scores, prevalence)
+        best = min(best, cleanly_above(seen))
+    factor = float(np.exp(BAND_SD * calibration.sd))
+    return Decision(prevalence=prevalence, threshold=best, low=best / factor, high=best * factor)
 
 
 ROUNDS = 200
@@ -212,6 +201,41 @@ def expected_best(
     return float(max(z[int(np.argmax(f1))], LEAST_SCORE))
 
 
+FALSE_SHARE = 0.02
+"""Decoys per voxel above a threshold that needs no further rise. Of .1 to .002 this one leaves
+the labelled brains as they are and still finds thin fibres in smooth noise. It counts
+background far from fibres only; beside them there is more."""
+
+FEWEST_SCORES = 50
+"""Scores of the sample above a threshold from which its share of background can be told."""
+
+DECOY_TAIL = 3e-4
+"""Scores that fewer decoys than this reach need no further rise either: what is left of them
+are specks, which are too small to be fibres."""
+
+FEWEST_IN_TAIL = 10
+"""Decoys in the tail from which its score can be told."""
+
+
+def cleanly_above(seen: Survey) -> float:
+    """Lowest score above which few decoys lie; infinite where there is none.
+
+    In tissue smoother than that of the default calibration, fibres stand out at a lower
+    score than there.
+    """
+    if len(seen.decoys) * DECOY_TAIL < FEWEST_IN_TAIL:
+        tail = float("inf")
+    else:
+        tail = float(np.quantile(seen.decoys, 1.0 - DECOY_TAIL))
+    if not len(seen.decoys):
+        return tail
+    grid = THRESHOLDS[THRESHOLDS >= LEAST_SCORE]
+    called = len(seen.scores) - np.searchsorted(seen.scores, grid)
+    decoys = (len(seen.decoys) - np.searchsorted(seen.decoys, grid)) / seen.clear
+    found = np.flatnonzero((decoys <= FALSE_SHARE * called) & (called >= FEWEST_SCORES))
+    return min(tail, float(grid[found[0]]) if len(found) else tail)
+
+
 def calibrate(
     volume: Volume, labels: Blocks, settings: TracingSettings | None = None
 ) -> Calibration:
@@ -230,8 +254,8 @@ def calibrate(
     Returns
     -------
     Calibration
-        With a threshold of its own, in scores: it holds for other volumes of the same
-        staining as well, since scores are relative to each brain's noise.
+        For this volume and others of the same staining: scores are relative to each
+        brain's noise, and the share of fibre is estimated for each brain.
 
     Raises
     ------
@@ -248,14 +272,14 @@ def calibrate(
         )
         raise ImageError(msg)
     plan = plan_ridges(volume.grid, settings)
-    levels = survey(volume, plan).levels
+    seen = survey(volume, plan)
     parts = [
-        _labelled(volume, labels, plan, levels, start, stop)
+        _labelled(volume, labels, plan, seen.levels, start, stop)
         for start, stop in _bricks_of(volume.grid.shape)
     ]
     score, truth, brick = (np.concatenate(part) for part in zip(*parts, strict=True))
     _check_enough(int(truth.sum()), int((~truth).sum()))
-    return fit(score, truth, brick)
+    return fit(score, truth, brick, seen.scores)
 
 
 def _check_enough(n_axon: int, n_background: int) -> None:
@@ -281,7 +305,7 @@ def _labelled(
     volume: Volume,
     labels: Blocks,
     plan: RidgePlan,
-    levels: Any,
+    levels: BrainLevels,
     start: Zyx[int],
     stop: Zyx[int],
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.int64]]:
@@ -304,37 +328,58 @@ def _labelled(
 
 
 def fit(
-    score: NDArray[np.float64], truth: NDArray[np.bool_], brick: NDArray[np.int64]
+    score: NDArray[np.float64],
+    truth: NDArray[np.bool_],
+    brick: NDArray[np.int64],
+    sample: NDArray[np.float64],
 ) -> Calibration:
-    """Fit a logistic curve in ln z, and the threshold of the best F1 with its band.
+    """Fit a logistic curve in ln z, and how far the labels' best threshold is from its own.
+
+    The labels' threshold and the one that the curve expects for the volume are averaged by
+    their precisions: the first is known as well as redrawn bricks of labels agree, the second
+    to `MODEL_SD`.
 
     Parameters
     ----------
     score, truth, brick
         Shape ``(n,)``: score, whether it is fibre, and which neighbourhood it belongs to.
+    sample
+        Scores of the whole volume, any number.
     """
     slope, intercept = _logistic(np.log(np.maximum(score, LEAST_SCORE)), truth)
     best, f1 = _best_threshold(score, truth, np.ones(len(score)))
-    _, member = np.unique(brick, return_inverse=True)
-    rng = np.random.default_rng(0)
-    drawn = []
-    for _ in range(DRAWS):
-        weight = rng.multinomial(
-            member.max() + 1, np.full(member.max() + 1, 1 / (member.max() + 1))
-        )
-        drawn.append(_best_threshold(score, truth, weight[member].astype(np.float64))[0])
-    low, high = (float(v) for v in np.quantile(drawn, BAND))
-    return Calibration(
-        slope=slope,
-        intercept=intercept,
-        prevalence=float(truth.mean()),
+    own = max(_redrawn_sd(score, truth, brick), LEAST_SD)
+    weight = own**-2 / (own**-2 + MODEL_SD**-2)
+    plain = Calibration(slope=slope, intercept=intercept, prevalence=float(truth.mean()))
+    expected = expected_best(plain, sample, estimate_prevalence(plain, sample))
+    return replace(
+        plain,
+        correction=float((best / expected) ** weight),
+        sd=float((own**-2 + MODEL_SD**-2) ** -0.5),
         threshold=best,
-        threshold_low=min(low, best / NARROWEST_BAND),
-        threshold_high=max(high, best * NARROWEST_BAND),
         f1=f1,
         n_axon=int(truth.sum()),
         n_background=int((~truth).sum()),
     )
+
+
+LEAST_SD = 0.12
+"""No labels fix the logarithm of a threshold better than this: what the best thresholds of
+three planes of one volume differ by."""
+
+
+def _redrawn_sd(
+    score: NDArray[np.float64], truth: NDArray[np.bool_], brick: NDArray[np.int64]
+) -> float:
+    """Standard deviation of the log threshold over bootstrap draws of whole bricks."""
+    _, member = np.unique(brick, return_inverse=True)
+    n = int(member.max()) + 1
+    rng = np.random.default_rng(0)
+    drawn = [
+        _best_threshold(score, truth, rng.multinomial(n, np.full(n, 1.0 / n))[member])[0]
+        for _ in range(DRAWS)
+    ]
+    return float(np.std(np.log(drawn)))
 
 
 THRESHOLDS = np.geomspace(0.5, 60.0, 241)
@@ -345,7 +390,7 @@ NEARLY_BEST = 0.003
 
 
 def _best_threshold(
-    score: NDArray[np.float64], truth: NDArray[np.bool_], weight: NDArray[np.float64]
+    score: NDArray[np.float64], truth: NDArray[np.bool_], weight: NDArray[np.number]
 ) -> tuple[float, float]:
     place = np.searchsorted(THRESHOLDS, score, side="left")
     n = len(THRESHOLDS) + 1
@@ -356,14 +401,19 @@ def _best_threshold(
     return float(np.exp(np.log(THRESHOLDS[near]).mean())), float(f1.max())
 
 
+SLOPE_PULL = 20.0
+"""Strength of the draw, as of some hundred labelled voxels near the threshold."""
+
+
 def _logistic(x: NDArray[np.float64], truth: NDArray[np.bool_]) -> tuple[float, float]:
-    """Slope and intercept by Newton's method, with a weak pull of the slope to 3."""
+    """Slope and intercept by Newton's method, the slope drawn a little to the default's."""
     design = np.stack([x, np.ones_like(x)], axis=1)
-    beta = np.array([3.0, -3.0])
-    pull = np.array([1e-3 * len(x) / 100.0, 0.0])
+    centre = np.array([DEFAULT.slope, DEFAULT.intercept])
+    beta = centre.copy()
+    pull = np.array([SLOPE_PULL, 0.0])
     for _ in range(50):
         p = expit(design @ beta)
-        gradient = design.T @ (truth - p) - pull * (beta - np.array([3.0, 0.0]))
+        gradient = design.T @ (truth - p) - pull * (beta - centre)
         curvature = (design * (p * (1.0 - p))[:, None]).T @ design + np.diag(pull)
         step = np.linalg.solve(curvature, gradient)
         beta = beta + np.clip(step, -2.0, 2.0)

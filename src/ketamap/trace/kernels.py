@@ -111,7 +111,7 @@ def _trace(
         [(a > 0, b < n) for a, b, n in zip(extent.start, extent.stop, plan.shape, strict=True)]
     )
     kept, first = drop_small(mask, object_reach(plan, min_length_um), faces)
-    skeleton = thin(kept, extent.start)
+    skeleton = thin(kept, extent.start, plan.spacing_um)
     links = measure_links(skeleton, weight, plan.spacing_um)
     inside = _inside(links.voxel, extent)
     own = Links(links.voxel[inside], links.middle[inside], links.length_um[inside])
@@ -163,7 +163,7 @@ def _centres(
     lengths: NDArray[np.float64], moments: NDArray[np.float64], edges: NDArray[np.int64]
 ) -> NDArray[np.float64]:
     """Length-weighted centres; the lenient end's or the box's where there is no length."""
-    out = 0.5 * (edges - 1.0)
+    out = np.asarray(0.5 * (edges - 1.0), dtype=np.float64)
     for k in (2, 0):
         some = lengths[:, k] > 0.0
         out[some] = moments[k][some] / lengths[some, k][:, None]

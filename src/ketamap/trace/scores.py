@@ -35,8 +35,7 @@ def score_block(
     inner = tuple(slice(a - o, b - o) for a, b, o in zip(start, stop, lower, strict=True))
     inverse = (1.0 / levels.noise_at(cell_means(contrast, plan.cell))).astype(np.float32)
     score = ridge_response(contrast, plan)
-    first = np.asarray([a // c for a, c in zip(lower, plan.cell, strict=True)])
-    _scale_by_cell(score, inverse, np.asarray(plan.cell), np.asarray(lower) - first * plan.cell)
+    _scale_by_cell(score, inverse, np.asarray(plan.cell))
     return score[inner]
 
 
@@ -61,7 +60,7 @@ def cell_means(contrast: F32, cell: Zyx[int]) -> NDArray[np.float64]:
         np.minimum(c, n - c * np.arange(k))
         for n, c, k in zip(contrast.shape, cell, counts, strict=True)
     ]
-    return total / (sizes[0][:, None, None] * sizes[1][:, None] * sizes[2])
+    return np.asarray(total / (sizes[0][:, None, None] * sizes[1][:, None] * sizes[2]))
 
 
 @njit(nogil=True, cache=True)
@@ -79,17 +78,13 @@ def _add_cells(contrast: F32, cell: NDArray[np.int64], total: NDArray[np.float64
 
 
 @njit(nogil=True, cache=True)
-def _scale_by_cell(
-    score: F32, factor: F32, cell: NDArray[np.int64], shift: NDArray[np.int64]
-) -> None:
+def _scale_by_cell(score: F32, factor: F32, cell: NDArray[np.int64]) -> None:
     """Multiply each voxel by its cell's factor, in place."""
     nz, ny, nx = score.shape
     for z in range(nz):
         for y in range(ny):
             row = score[z, y]
-            f = factor[(z + shift[0]) // cell[0], (y + shift[1]) // cell[1]]
+            f = factor[z // cell[0], y // cell[1]]
             for i in range(f.shape[0]):
-                for x in range(
-                    max(i * cell[2] - shift[2], 0), min((i + 1) * cell[2] - shift[2], nx)
-                ):
+                for x in range(i * cell[2], min((i + 1) * cell[2], nx)):
                     row[x] *= f[i]

@@ -17,10 +17,14 @@ from ketamap.core.space import Zyx
 
 U8 = NDArray[np.uint8]
 
-ROUNDS = 4
-"""Rounds of thinning: objects up to twice as many voxels thick become lines."""
+ROUNDS = 6
+"""Rounds of thinning at most: objects up to twice as many voxels thick become lines."""
 
-SPUR_VOXELS = 2
+EVEN_ROUNDS = 4
+"""In so many of them an axis with coarse voxels is thinned less often, so that as many
+micrometres go from every side; the rest takes what is still thick."""
+
+SPUR_VOXELS = 3
 """Side branches of at most this many voxels are surface roughness, not fibres."""
 
 _GRAY = np.array(
@@ -58,6 +62,7 @@ def _adjacency(limit: int, within: int) -> NDArray[np.int64]:
 
 _NEAR_26 = _adjacency(3, 3)
 _NEAR_6 = _adjacency(1, 2)
+_NEARS = np.stack([_NEAR_26, _NEAR_6])
 _FACES = int(_NEAR_6[13])
 _ALL_BUT_MIDDLE = (1 << 27) - 1 - (1 << 13)
 _EIGHTEEN = int(
@@ -67,7 +72,7 @@ _EIGHTEEN = int(
 )
 
 
-def thin(mask: NDArray[np.bool_], origin: Zyx[int]) -> U8:
+def thin(mask: NDArray[np.bool_], origin: Zyx[int], spacing_um: Zyx[float]) -> U8:
     """Thin a mask to lines one voxel wide with the same topology, and clip short spurs.
 
     Parameters
@@ -77,6 +82,8 @@ def thin(mask: NDArray[np.bool_], origin: Zyx[int]) -> U8:
     origin
         Index of the first voxel in the volume: parities are those of the volume, so that
         every block decides alike.
+    spacing_um
+        Voxel edges.
 
     Returns
     -------
@@ -91,12 +98,28 @@ def thin(mask: NDArray[np.bool_], origin: Zyx[int]) -> U8:
     strides = np.array([padded.shape[1] * padded.shape[2], padded.shape[2], 1])
     steps = _steps(strides)
     members = _by_class(where, padded.shape, origin)
-    for _ in range(ROUNDS):
-        if _thin_once(flat, members[0], members[1], steps, _NEAR_26, _NEAR_6) == 0:
+    for k in range(ROUNDS):
+        gone = _thin_once(flat, members, steps[_open_faces(k, spacing_um)], steps, _NEARS)
+        if gone == 0 and k >= EVEN_ROUNDS:
             break
     where = where[flat[where] > 0]
     _clip_spurs(flat, where, steps, SPUR_VOXELS)
     return padded[1:-1, 1:-1, 1:-1]
+
+
+_FACES_OF_AXIS = ((4, 22), (10, 16), (12, 14))
+"""Places across the faces of z, y and x."""
+
+
+def _open_faces(k: int, spacing_um: Zyx[float]) -> list[int]:
+    """Faces from which round ``k`` takes: the finest axis always, others as often as due."""
+    finest = min(spacing_um)
+    faces: list[int] = []
+    for um, pair in zip(spacing_um, _FACES_OF_AXIS, strict=True):
+        rate = finest / um
+        due = int((k + 1) * rate + 0.5) > int(k * rate + 0.5)
+        faces.extend(pair if due or k >= EVEN_ROUNDS else ())
+    return faces
 
 
 def _steps(strides: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -121,39 +144,47 @@ def _by_class(
 @njit(nogil=True, cache=True)
 def _thin_once(
     flat: U8,
-    members: NDArray[np.int64],
-    first: NDArray[np.int64],
+    members: tuple[NDArray[np.int64], NDArray[np.int64]],
+    faces: NDArray[np.int64],
     steps: NDArray[np.int64],
-    near26: NDArray[np.int64],
-    near6: NDArray[np.int64],
+    nears: NDArray[np.int64],
 ) -> int:
     """Delete the simple points of the border as it is at the beginning; returns how many."""
-    faces = (4, 10, 12, 14, 16, 22)
-    for m in range(members.shape[0]):
-        p = members[m]
-        if flat[p] != 0:
-            for k in faces:
-                if flat[p + steps[k]] == 0:
-                    flat[p] = 2
-                    break
+    where, first = members
+    _mark_border(flat, where, faces)
     gone = 0
     for c in range(first.shape[0] - 1):
         for m in range(first[c], first[c + 1]):
-            p = members[m]
-            if flat[p] != 2:
-                continue
-            around, n = 0, 0
-            for k in range(27):
-                if k != 13 and flat[p + steps[k]] != 0:
-                    around |= 1 << k
-                    n += 1
-            if n >= 2 and _is_simple(around, near26, near6):
-                flat[p] = 0
-                gone += 1
-    for m in range(members.shape[0]):
-        if flat[members[m]] == 2:
-            flat[members[m]] = 1
+            p = where[m]
+            if flat[p] == 2:
+                around, n = _around(flat, p, steps)
+                if n >= 2 and _is_simple(around, nears[0], nears[1]):
+                    flat[p] = 0
+                    gone += 1
+    for p in where:
+        flat[p] = min(flat[p], 1)
     return gone
+
+
+@njit(nogil=True, cache=True)
+def _mark_border(flat: U8, where: NDArray[np.int64], faces: NDArray[np.int64]) -> None:
+    for p in where:
+        if flat[p] != 0:
+            for step in faces:
+                if flat[p + step] == 0:
+                    flat[p] = 2
+                    break
+
+
+@njit(nogil=True, cache=True)
+def _around(flat: U8, p: int, steps: NDArray[np.int64]) -> tuple[int, int]:
+    """Places of the object around a voxel as bits, and how many they are."""
+    around, n = 0, 0
+    for k in range(27):
+        if k != 13 and flat[p + steps[k]] != 0:
+            around |= 1 << k
+            n += 1
+    return around, n
 
 
 @njit(nogil=True, cache=True)
