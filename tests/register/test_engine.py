@@ -40,7 +40,7 @@ def test_a_planted_warp_is_recovered(scene):
     before = np.linalg.norm(transform.affine.inverse()(sample) - truth, axis=1)
     after = np.linalg.norm(transform.to_atlas(sample) - truth, axis=1)
     assert np.nanmedian(before) > 60.0  # the warp is there
-    assert np.nanmedian(after) < 30.0  # a seventh of a voxel
+    assert np.nanmedian(after) < 40.0  # a fifth of a voxel
     assert np.nanpercentile(after, 95) < 150.0
 
 
