@@ -188,6 +188,29 @@ def speed():
     return time.process_time() - start
 
 
+def acceptance(draws):
+    """Rows of acceptance: case, asked, measured, passed."""
+
+    def mean(k):
+        rows = [one(SETTINGS[k], np.random.default_rng([50 + k, d])) for d in range(draws)]
+        return pd.DataFrame(rows).astype(float).mean()
+
+    null, found, outside = mean(0), mean(3), mean(6)
+    umbrella = np.mean([found[f"  {s}"] for s in INSIDE if s.startswith("umbrella")])
+    monotone = np.mean([found[f"  {s}"] for s in INSIDE if not s.startswith("umbrella")])
+    other = np.mean([outside[f"  {s}"] for s in OUTSIDE])
+    worst = min(OUTSIDE, key=lambda s: outside[f"  {s}"])
+    return [
+        ("12 dose x duration, n = 4 a cell: any-dose power, umbrella shapes", ">= .80",
+         f"{umbrella:.2f}", umbrella >= 0.80),
+        ("12 the same, monotone shapes", ">= .80", f"{monotone:.2f}", monotone >= 0.80),
+        ("12 null: reports with any finding", "<= .10", f"{null['any']:.3f}", null["any"] <= 0.10),
+        ("12 FDR", "<= .06", f"{found.fdr_rel:.3f}", found.fdr_rel <= 0.06),
+        ("12 shapes outside the set of contrasts, power", "reported apart",
+         f"{other:.2f} (least {outside[f'  {worst}']:.2f}: {worst})", None),
+    ]  # fmt: skip
+
+
 def main():
     """Print the tables."""
     draws = int(sys.argv[1]) if len(sys.argv) > 1 else 60
