@@ -63,3 +63,14 @@ def test_every_fault_of_the_data_is_named_at_once(plan):
         fit_parameters(plan, data, ["nothing"])
     with pytest.raises(InputError, match="lack the columns value"):
         fit_parameters(plan, pd.DataFrame({"time_h": [1.0, 2.0]}), ["CL"])
+
+
+def test_the_profile_is_least_at_the_estimate_and_grows_to_the_ends(plan):
+    fit = fit_parameters(plan, measured(plan), ["CL"], parameters={"V1": 20.0})
+    row, profile = fit.estimates.iloc[0], fit.profiles.sort_values("value")
+    assert profile.loc[profile["deviance"].idxmin(), "value"] == pytest.approx(row["value"])
+    outside = (profile["value"] < 0.999 * row["low_95"]) | (
+        profile["value"] > 1.001 * row["high_95"]
+    )
+    assert (profile.loc[outside, "deviance"] > 3.6).all()
+    assert (profile.loc[~outside, "deviance"] < 4.1).all()

@@ -137,6 +137,67 @@ def _beside(simulated: Path, measured: Path, out: Path | None, match: list[str] 
 
 
 @app.command()
+def fit(
+    file: Annotated[Path, typer.Argument(metavar="REGIMEN.yaml", help="What was given.")],
+    data: Annotated[
+        Path,
+        typer.Option(help="Table with time_h, value and, for several, animal and weight_kg."),
+    ],
+    parameters: Annotated[
+        str, typer.Option(help="Parameters to fit, with commas: CL,V1 (docs/simulator.md).")
+    ],
+    out: Out,
+    column: Annotated[
+        str, typer.Option(help="What was measured: a state or readout of the model.")
+    ] = "plasma_ketamine_ng_per_ml",
+) -> None:
+    """Fit parameters to measured concentrations, of one subject or of several animals."""
+    from ketamap.workflow.simulation_fit import fit as calibrate
+
+    done = calibrate(
+        file, data=data, parameters=_names(parameters), out=out, column=column,
+        reporter=ConsoleReporter(),
+    )  # fmt: skip
+    _fit_lines(done.lines, done.page)
+
+
+@app.command()
+def fit_regions(
+    folder: Annotated[
+        Path,
+        typer.Argument(metavar="FOLDER", help="Analysis of a region table with doses and days."),
+    ],
+    out: Out,
+    measure: Annotated[str, typer.Option(help="cells or axon_length_mm.")] = "cells",
+    regions: Annotated[
+        str | None, typer.Option(help="Acronyms, with commas; default: those that are encoded.")
+    ] = None,
+    shared: Annotated[
+        str, typer.Option(help="Parameter of the trace that all regions share.")
+    ] = "tau_trace",
+) -> None:
+    """Fit the encoded reach of regions and the trace's time constant to a region table."""
+    from ketamap.workflow.simulation_fit import fit_table
+
+    done = fit_table(
+        folder, out=out, measure=measure, regions=_names(regions) if regions else None,
+        shared=shared, reporter=ConsoleReporter(),
+    )  # fmt: skip
+    _fit_lines(done.lines, done.page)
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _fit_lines(lines: tuple[str, ...], page: Path) -> None:
+    for line in lines:
+        typer.echo(line)
+    typer.echo(RESEARCH_LINE)
+    typer.echo(f"Fit: {page.resolve()}")
+
+
+@app.command()
 def scorecard(
     out: Out = Path("ketamap-scorecard"),
     draws: Annotated[int, typer.Option(help="Draws; 0: nominal values only.")] = 300,

@@ -54,6 +54,10 @@ class Fit:
     predicted: FloatArray
     """Predictions at the data's times."""
 
+    profiles: pd.DataFrame
+    """Points of each profile: ``parameter, value, deviance`` (above the best; intervals end
+    where it reaches the chi-square quantile)."""
+
     @property
     def parameters(self) -> dict[str, float]:
         """Overrides for `simulate`."""
@@ -135,7 +139,8 @@ def fit_parameters(
     first = np.log([start[name] for name in names])
     bounds = _log_bounds(plan.subject.species, names)
     best = _minimise(problem.residuals, first, bounds)
-    ends = [_profile(problem, best, k, bounds, level) for k in range(len(names))]
+    visited: list[tuple[str, float, float]] = []
+    ends = [_profile(problem, best, k, bounds, level, visited) for k in range(len(names))]
     table = pd.DataFrame(
         {
             "parameter": list(names),
@@ -152,6 +157,7 @@ def fit_parameters(
         not_identified=tuple(table.loc[~table["identified"], "parameter"]),
         residual_sd_ln=float(np.sqrt((residuals**2).sum() / (len(residuals) - len(names)))),
         predicted=problem.predict(best),
+        profiles=pd.DataFrame(visited, columns=["parameter", "value", "deviance"]),
     )
 
 
@@ -199,8 +205,12 @@ def _profile(
     k: int,
     bounds: tuple[FloatArray, FloatArray],
     level: float,
+    visited: list[tuple[str, float, float]],
 ) -> tuple[float, float]:
-    """Follow one parameter down and up until the likelihood ratio test rejects it."""
+    """Follow one parameter down and up until the likelihood ratio test rejects it.
+
+    Every point on the way is added to ``visited``.
+    """
     n = len(problem.observed_ln)
     least = max(float((problem.residuals(best) ** 2).sum()), _SMALLEST_SUM)
     limit = float(chi2.ppf(level, 1))
@@ -218,11 +228,14 @@ def _profile(
         if others.any():
             nearest[others] = _minimise(rest, nearest[others], (lower[others], upper[others]))
         cost = max(float((rest(nearest[others]) ** 2).sum()), _SMALLEST_SUM)
-        return n * float(np.log(cost / least)) - limit
+        deviance = n * float(np.log(cost / least))
+        visited.append((problem.names[k], float(np.exp(fixed)), deviance))
+        return deviance - limit
 
     ends = []
     for side in (-1.0, 1.0):
         nearest[:] = best
+        visited.append((problem.names[k], float(np.exp(best[k])), 0.0))
         ends.append(_crossing(excess, side))
     low, high = ends
     return (

@@ -41,10 +41,14 @@ SPREAD_RANGE = (1e-3, 5.0)
 reaches an end is open there."""
 
 _ROUNDS = 60
-_STILL = 1e-4
+_STILL = 5e-3
+"""Change of a turn, in standard errors (spreads: as a fraction), that counts as none."""
+
+_LEAST_CHANGE = 1e-4
 _FLAT = 1e-8
 _FLOOR = 1e-12
 _TOLERANCE = 1e-9
+_LEAST_SD = 0.02
 _START_SD_LN = 0.3
 
 Prediction: TypeAlias = Callable[[FloatArray], FloatArray]
@@ -207,14 +211,16 @@ def _turn(animals: Sequence[AnimalData], before: _State) -> _State:
     sums = _sums([line for _, line in solved])
     log_sds = _minimise_sds(sums, before.log_sds, fixed=None)[0]
     now = np.exp(log_sds)
-    typical = _typical(sums, now[:-1], float(now[-1]), before.typical)[0]
-    moved = np.concatenate([typical - before.typical, now - sds])
+    typical, covariance, _ = _typical(sums, now[:-1], float(now[-1]), before.typical)
+    still = np.maximum(_STILL * np.sqrt(np.diag(covariance)), _LEAST_CHANGE)
+    at_rest = np.abs(typical - before.typical) < still
+    alike = np.abs(now - sds) < _STILL * np.maximum(now, _LEAST_SD)
     return _State(
         typical=typical,
         log_sds=log_sds,
         own=np.array([shift for shift, _ in solved]),
         sums=sums,
-        converged=bool(np.max(np.abs(moved)) < _STILL),
+        converged=bool(at_rest.all() and alike.all()),
     )
 
 
