@@ -35,7 +35,7 @@ SHARE_COLUMNS = (
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class TestedBrain:
+class BrainVoxels:
     """What the voxels are, in raster order of the lattice's mask."""
 
     grid: VoxelGrid
@@ -69,7 +69,7 @@ class Clusters:
 
 def clusters_of(
     test: VoxelTest,
-    brain: TestedBrain,
+    brain: BrainVoxels,
     alpha: float,
     mean_change: Callable[[NDArray[np.bool_]], tuple[float, float, float]],
 ) -> Clusters:
@@ -158,7 +158,7 @@ def _row(
     number: int,
     inside: NDArray[np.bool_],
     test: VoxelTest,
-    brain: TestedBrain,
+    brain: BrainVoxels,
     shares: pd.DataFrame,
     change: Sequence[float],
 ) -> dict[str, Any]:
@@ -196,7 +196,7 @@ def _named(shares: pd.DataFrame) -> str:
     )
 
 
-def _shares(number: int, inside: NDArray[np.bool_], brain: TestedBrain) -> pd.DataFrame:
+def _shares(number: int, inside: NDArray[np.bool_], brain: BrainVoxels) -> pd.DataFrame:
     ids, counts = np.unique(brain.region_id[inside], return_counts=True)
     tested = np.array([np.count_nonzero(brain.region_id == i) for i in ids])
     frame = pd.DataFrame(

@@ -211,13 +211,13 @@ def _test_all(
 ) -> tuple[tuple[VoxelMap, ...], list[str]]:
     """Test every contrast, relative and absolute."""
     from ketamap.stats.tfce import Lattice
-    from ketamap.stats.voxel_clusters import TestedBrain, cluster_change, clusters_of
+    from ketamap.stats.voxel_clusters import BrainVoxels, cluster_change, clusters_of
     from ketamap.stats.voxelwise import VoxelDesign, animal_levels, voxel_test, weighting_of
 
     levels = animal_levels(cohort.log_density)
     relative = (cohort.log_density - levels[:, None]).astype(np.float32)
     weighting = weighting_of(cohort.log_density, plan.matrix, plan.groups)
-    brain = TestedBrain(
+    brain = BrainVoxels(
         grid=cohort.tissue.grid,
         lattice=Lattice.of(cohort.mask, how.enhancement.connectivity),
         region_id=cohort.tissue.region_id[cohort.mask],
