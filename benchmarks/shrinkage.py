@@ -17,6 +17,7 @@ from group_statistics import S0, S2, one
 from group_tables import Brains, load
 from ketamap.core.atlas import Structures
 from ketamap.stats.bayes import Sampling, shrink
+from ketamap.stats.factors import animal_factors, log_density
 
 LN2 = np.log(2.0)
 SAMPLING = Sampling(warmup=400, draws=400, chains=4)
@@ -50,10 +51,30 @@ def tree_of(ids):
     )
 
 
-def scored(fit, truth):
+def values_of(density_ln, factor_ln, ids):
+    """Values of an analysis."""
+    names = [f"m{k}" for k in range(len(density_ln))]
+    return pd.DataFrame(
+        {
+            "animal": np.repeat(np.array(names, dtype=object), len(ids)),
+            "region_id": np.tile(ids, len(names)),
+            "log2_relative": ((density_ln - factor_ln[:, None]) / LN2).ravel(),
+        }
+    )
+
+
+def scored(fit, truth, density_ln, group):
     """Flags and errors of one fit; truth in natural logs, relative."""
     ids = 1000 + np.arange(len(truth))
-    found = shrink(effects_of(fit, ids), tree_of(ids), contrast="b vs a", sampling=SAMPLING)
+    factor = animal_factors(density_ln, np.isfinite(fit.relative.se[:, 0]))
+    found = shrink(
+        effects_of(fit, ids),
+        tree_of(ids),
+        contrast="b vs a",
+        values=values_of(density_ln, factor, ids),
+        groups={f"m{k}": str(g) for k, g in enumerate(group)},
+        sampling=SAMPLING,
+    )
     frame = found.frame[found.frame["estimand"] == "relative"]
     true = truth[frame["region_id"].to_numpy() - 1000] / LN2
     off = (frame["low_log2"] > 0) | (frame["high_log2"] < 0)
@@ -77,14 +98,15 @@ def real_null(draws):
     for k in np.random.default_rng(1).permutation(len(splits))[:draws]:
         group = ["b" if i in splits[k] else "a" for i in range(n)]
         fit = brains.fit(group)[0]
-        yield fit, np.zeros(len(fit.relative.estimate))
+        x = log_density(brains.regions.counts, brains.regions.extents)
+        yield fit, np.zeros(x.shape[1]), x, group
 
 
 def made(setting, draws):
     """Fits of made-up cohorts."""
     for k in range(draws):
-        fit, truth, _, _ = one(setting, np.random.default_rng([12, k]))
-        yield fit, truth - np.median(truth)
+        fit, truth, density, group = one(setting, np.random.default_rng([12, k]))
+        yield fit, truth - np.median(truth), np.log(density), group
 
 
 def main():
@@ -96,7 +118,7 @@ def main():
         (S2.name, made(S2, draws)),
     ):
         start = time.process_time()
-        mean = pd.DataFrame([scored(fit, truth) for fit, truth in fits]).mean()
+        mean = pd.DataFrame([scored(*cohort) for cohort in fits]).mean()
         each = (time.process_time() - start) / draws
         print(
             f"\n{name}: {draws} draws, {each:.0f} CPU s each\n{mean.round(3).to_string()}",

@@ -44,6 +44,29 @@ def effects(truth, se, rng, shift=0.3):
     return pd.concat([pd.DataFrame([root]), rows]).assign(measure="cells", contrast=CONTRAST)
 
 
+def made_values(rng, shared):
+    """Residuals of twelve animals whose divisions share a part of their noise."""
+    division = np.arange(N) // 10
+    rest = rng.normal(size=(12, 6))[:, division] * np.sqrt(shared)
+    rest = rest + rng.normal(size=(12, N)) * np.sqrt(1 - shared)
+    names = [f"m{k}" for k in range(12)]
+    table = pd.DataFrame({"animal": np.repeat(names, N), "region_id": np.tile(100 + np.arange(N), 12),
+                          "log2_relative": rest.ravel()})  # fmt: skip
+    return table, {name: "ab"[k // 6] for k, name in enumerate(names)}
+
+
+@pytest.mark.parametrize("shared", [0.0, 0.4])
+def test_noise_that_a_division_shares_is_found(shared):
+    rng = np.random.default_rng(3)
+    table = effects(np.zeros(N), 0.5, rng)
+    rows = table[table["estimand"] == "relative"]
+    found = [
+        bayes.shared_noise(rows, np.arange(N) // 10, *made_values(rng, shared)) for _ in range(20)
+    ]
+    share = (np.mean(found, axis=0) / (0.5 * np.log(2.0))) ** 2
+    np.testing.assert_allclose(share, shared, atol=0.1)
+
+
 def test_without_numpyro_the_pip_line_is_given(monkeypatch):
     monkeypatch.setitem(sys.modules, "numpyro", None)
     table = effects(np.zeros(N), 0.3, np.random.default_rng(0))

@@ -13,7 +13,7 @@ Vehtari A, Gelman A, Simpson D, Carpenter B, Buerkner P-C (2021) Bayesian Analys
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -97,6 +97,8 @@ def shrink(
     structures: Structures,
     *,
     contrast: str,
+    values: pd.DataFrame | None = None,
+    groups: Mapping[str, str] | None = None,
     sampling: Sampling | None = None,
 ) -> Shrunken:
     """Draw the effects of regions towards those of their division.
@@ -109,6 +111,10 @@ def shrink(
         The tree of the atlas (or of the table).
     contrast
         One of the table.
+    values, groups
+        Values of the analysis, and the group of each animal: the noise that regions of a
+        division share is then taken from the residuals.  Left out: it is taken as none, and
+        what a division shares by chance is taken for an effect.
     sampling
         How; None: four chains of 600 draws.
 
@@ -127,10 +133,12 @@ def shrink(
 
     Notes
     -----
-    With b_r, se_r, df_r the relative effect of region r with its moderated standard error
+    The model: with b_r, se_r, df_r the relative effect of region r with its moderated standard error
     and G, se_G, df_G the brain-wide shift: b_r ~ t(df_r, delta_r, se_r), G ~ t(df_G, S,
-    se_G), delta_r = m_division + t_r x u_r, u_r ~ t(4), m ~ normal(0, t_m).  The animal
-    factors stand in G and its standard error, regional variances in se_r and df_r, both
+    se_G), delta_r = m_division + t_r x u_r, u_r ~ t(4), m ~ normal(0, t_m).  With
+    `values`, b_r has an error e_division besides, normal(0, rho k s_division^2), and se_r^2
+    loses its part rho: rho is the share of residual variance that regions of a division have
+    in common (from the variance of residual means of divisions).  The animal factors stand in G and its standard error, regional variances in se_r and df_r, both
     integrated out, so that the t likelihoods are those of the animals' values.  Absolute
     effects are delta_r + S.  Scales t, t_m have half-normal priors of twice the median se_r, S a
     normal prior of 10 se_G: no prior has a size of its own.
@@ -140,7 +148,10 @@ def shrink(
     division = np.array(divisions_of(rows["region_id"].to_numpy(dtype=np.int64), structures))
     names, of = np.unique(division, return_inverse=True)
     how = sampling or Sampling()
-    data = _Data.of(rows, shift, of, len(names))
+    common = np.zeros(len(names))
+    if values is not None and groups is not None:
+        common = shared_noise(rows, of, values, groups)
+    data = _Data.of(rows, shift, of, common)
     kernel = numpyro.infer.NUTS(_model(numpyro), target_accept_prob=0.9)
     chain = numpyro.infer.MCMC(
         kernel,
@@ -169,6 +180,51 @@ def shrink(
     )
 
 
+def shared_noise(
+    rows: pd.DataFrame,
+    division: NDArray[np.int64],
+    values: pd.DataFrame,
+    groups: Mapping[str, str],
+) -> NDArray[np.float64]:
+    """Find the standard error that effects of regions of one division share, ln units.
+
+    Parameters
+    ----------
+    rows
+        Relative effects of the tested regions.
+    division
+        Number of the division of each, shape ``(region,)``.
+    values
+        Values of the analysis: animal, region_id, log2_relative.
+    groups
+        Group of each animal.
+
+    Returns
+    -------
+    ndarray
+        Shape ``(division,)``.  The share of variance in common is one for all divisions; it
+        is at most 0.9, and 0 where divisions vary no more than independent regions would.
+    """
+    wide = values.pivot_table(index="animal", columns="region_id", values="log2_relative")
+    wide = wide.reindex(columns=rows["region_id"].to_numpy()) * LN2
+    label = np.array([groups[str(a)] for a in wide.index])
+    rest = (wide - wide.groupby(label).transform("mean")).to_numpy(dtype=np.float64)
+    df = max(len(wide) - len(set(label)), 1)
+    each = np.nansum(rest**2, axis=0) / df
+    n = np.bincount(division)
+    members = np.eye(len(n))[division]
+    known = np.nan_to_num(rest)
+    means = known @ members / np.maximum((~np.isnan(rest)).astype(np.float64) @ members, 1.0)
+    variance, usual = np.sum(means**2, axis=0) / df, each @ members / n
+    several = n > 1
+    if not several.any():
+        return np.zeros(len(n))
+    share = (variance - usual / n)[several].sum() / (usual * (1.0 - 1.0 / n))[several].sum()
+    se2 = (rows["se_log2"].to_numpy(dtype=np.float64) * LN2) ** 2
+    scale = np.array([np.median(se2[division == k]) for k in range(len(n))])
+    return np.asarray(np.sqrt(np.clip(share, 0.0, 0.9) * scale) * several)
+
+
 def _extra() -> tuple[Any, ModuleType]:
     try:
         import jax
@@ -192,24 +248,28 @@ class _Data:
     se: NDArray[np.float64]
     df: NDArray[np.float64]
     division: NDArray[np.int64]
-    divisions: int
+    common: NDArray[np.float64]
     shift: float
     shift_se: float
     shift_df: float
 
     @classmethod
     def of(
-        cls, rows: pd.DataFrame, shift: pd.Series[Any], division: NDArray[np.int64], n: int
+        cls,
+        rows: pd.DataFrame,
+        shift: pd.Series[Any],
+        division: NDArray[np.int64],
+        common: NDArray[np.float64],
     ) -> _Data:
         def column(name: str) -> NDArray[np.float64]:
             return rows[name].to_numpy(dtype=np.float64)
 
         return cls(
             effect=column("estimate_log2") * LN2,
-            se=column("se_log2") * LN2,
+            se=np.sqrt(np.maximum((column("se_log2") * LN2) ** 2 - common[division] ** 2, 1e-12)),
             df=np.minimum(column("df"), 1e4),
             division=division,
-            divisions=n,
+            common=common,
             shift=float(shift["estimate_log2"]) * LN2,
             shift_se=float(shift["se_log2"]) * LN2,
             shift_df=float(min(shift["df"], 1e4)),
@@ -240,14 +300,19 @@ def _model(numpyro: Any) -> Callable[[_Data], None]:
         spread = numpyro.sample("spread", dist.HalfNormal(noise))
         between = numpyro.sample("between", dist.HalfNormal(noise))
         shift = numpyro.sample("shift", dist.Normal(0.0, SHIFT_OVER_NOISE * data.shift_se))
-        with numpyro.plate("divisions", data.divisions):
+        with numpyro.plate("divisions", len(data.common)):
+            chance = numpyro.sample("chance", dist.Normal(0.0, 1.0)) * data.common
             height = numpyro.sample("height", dist.Normal(0.0, 1.0))
         with numpyro.plate("regions", len(data.effect)):
             size = numpyro.sample("size", dist.InverseGamma(TAIL_DF / 2, TAIL_DF / 2))
             rest = numpyro.sample("rest", dist.Normal(0.0, 1.0))
             delta = between * height[data.division] + spread * size**0.5 * rest
             numpyro.deterministic("delta", delta)
-            numpyro.sample("seen", dist.StudentT(data.df, delta, data.se), obs=data.effect)
+            numpyro.sample(
+                "seen",
+                dist.StudentT(data.df, delta + chance[data.division], data.se),
+                obs=data.effect,
+            )
         numpyro.sample(
             "shift_seen", dist.StudentT(data.shift_df, shift, data.shift_se), obs=data.shift
         )
