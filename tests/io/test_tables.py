@@ -160,7 +160,7 @@ def test_points_without_positions_are_refused_with_the_columns_needed(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "content"),
-    [("a.csv", b""), ("a.csv.gz", b"not gzip"), ("a.csv.gz", gzip.compress(b"x,y\n1,2\n" * 99)[:-9]),
+    [("a.csv", b""), ("a.csv.gz", b"not gzip"), ("a.csv.gz", gzip.compress(b"x,y\n1,2\n" * 99, mtime=0)[:-9]),
      ("a.parquet", b"PAR1 not really PAR1"), ("a.csv", b"a,b\n1,2\n1,2,3\n"), ("a.csv", b"a,b\n1,2,3\n4,5,6\n"), ("a.csv", b"\xff\xfe\x00")],
 )  # fmt: skip
 def test_a_file_that_is_no_table_is_named(tmp_path, name, content):
