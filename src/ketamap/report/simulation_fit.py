@@ -135,7 +135,7 @@ def concentration_figure(
                 "y": plain_numbers(rows["value"]),
                 "marker": {"size": 8, "color": _colour(names, str(name)),
                            "line": {"color": "#ffffff", "width": 1}},
-                "hovertext": [f"{name or 'data'}: {short_number(v)} {unit} at {h:g} h"
+                "hovertext": [f"{str(name) or 'data'}: {short_number(v)} {unit} at {h:g} h"
                               for h, v in zip(rows["time_h"], rows["value"], strict=True)],
                 "hoverinfo": "text",
             }

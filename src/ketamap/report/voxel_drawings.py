@@ -113,9 +113,8 @@ def choose_series(brain: NDArray[np.bool_], significant: NDArray[np.bool_]) -> l
     edges = np.linspace(inside[0], inside[-1] + 1, SERIES + 1)
     chosen = []
     for low, high in pairwise(edges):
-        centre, half = (low + high - 1) / 2, 0.35 * (high - low)
-        near = range(int(np.ceil(centre - half)), int(centre + half) + 1)
-        planes = list(near) or [round(centre)]
+        centre = (low + high - 1) / 2
+        planes = range(int(np.ceil(low)), int(np.ceil(high))) or [round(centre)]
         chosen.append(min(planes, key=lambda k: (-int(counts[k]), abs(k - centre))))
     return sorted(set(chosen))
 
