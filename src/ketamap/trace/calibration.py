@@ -371,7 +371,7 @@ three planes of one volume differ by."""
 def _redrawn_sd(
     score: NDArray[np.float64], truth: NDArray[np.bool_], brick: NDArray[np.int64]
 ) -> float:
-    """Standard deviation of the log threshold over bootstrap draws of whole bricks."""
+    """Tell how much the log threshold varies over bootstrap draws of whole bricks."""
     _, member = np.unique(brick, return_inverse=True)
     n = int(member.max()) + 1
     rng = np.random.default_rng(0)

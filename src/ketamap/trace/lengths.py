@@ -132,7 +132,7 @@ def _pairs(
             k, j, i = code // 9 - 1, code // 3 % 3 - 1, code % 3 - 1
             if number[z + k, y + j, x + i] < 0:
                 continue
-            if not _is_longest(number, z, y, x, k, j, i, spacing):
+            if not _is_longest(number, (z, y, x), (k, j, i), spacing):
                 owner[n] = m
                 step[n, 0], step[n, 1], step[n, 2] = k, j, i
                 n += 1
@@ -142,15 +142,12 @@ def _pairs(
 @njit(nogil=True, cache=True)
 def _is_longest(
     number: NDArray[np.int32],
-    z: int,
-    y: int,
-    x: int,
-    k: int,
-    j: int,
-    i: int,
+    at: tuple[int, int, int],
+    step: tuple[int, int, int],
     spacing: NDArray[np.float64],
 ) -> bool:
     """Tell whether a third voxel makes a triangle in which this link is the longest."""
+    (z, y, x), (k, j, i) = at, step
     own = _square(k, j, i, spacing)
     for c in range(-1, 2):
         for b in range(-1, 2):

@@ -72,7 +72,13 @@ _EIGHTEEN = int(
 )
 
 
-def thin(mask: NDArray[np.bool_], origin: Zyx[int], spacing_um: Zyx[float]) -> U8:
+def thin(
+    mask: NDArray[np.bool_],
+    origin: Zyx[int],
+    spacing_um: Zyx[float],
+    *,
+    spur_voxels: int = SPUR_VOXELS,
+) -> U8:
     """Thin a mask to lines one voxel wide with the same topology, and clip short spurs.
 
     Parameters
@@ -84,6 +90,8 @@ def thin(mask: NDArray[np.bool_], origin: Zyx[int], spacing_um: Zyx[float]) -> U
         every block decides alike.
     spacing_um
         Voxel edges.
+    spur_voxels
+        Longest side branch that is clipped.
 
     Returns
     -------
@@ -103,7 +111,7 @@ def thin(mask: NDArray[np.bool_], origin: Zyx[int], spacing_um: Zyx[float]) -> U
         if gone == 0 and k >= EVEN_ROUNDS:
             break
     where = where[flat[where] > 0]
-    _clip_spurs(flat, where, steps, SPUR_VOXELS)
+    _clip_spurs(flat, where, steps, spur_voxels)
     return padded[1:-1, 1:-1, 1:-1]
 
 
