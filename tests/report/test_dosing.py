@@ -173,3 +173,19 @@ def test_groups_of_one_dose_share_a_hue_and_pale_with_fewer_days():
     brightness = [int(colours[f"vehicle {t} d"][1:3], 16) for t in (1, 5, 10)]
     assert brightness == sorted(brightness, reverse=True)
     assert re.fullmatch(r"#[0-9a-f]{6}", colours["30 mg/kg 5 d"])
+
+
+def test_shrunken_effects_stand_beside_the_tests_and_call_nothing(make_report, study):
+    frame = study.effects.query("estimand != 'shift' and testable")
+    frame = frame[["region_id", "acronym", "measure", "contrast", "estimand"]].assign(
+        shrunken_log2=0.5, low_log2=0.2, high_log2=0.9, rhat=1.004, ess=812.0
+    )
+    parts = dose_parts()
+    html = render_report(
+        make_report(**(parts | {"further": parts["further"] | {"shrunken": frame}}))
+    )
+    assert html.count("+0.50 [+0.20, +0.90]") == len(frame)
+    assert "R-hat is at most 1.004" in html
+    plain = re.findall(r'data-status="[^"]+" data-region="\d+"', render_report(study))
+    assert re.findall(r'data-status="[^"]+" data-region="\d+"', html) == plain
+    assert "Shrunken" not in render_report(study)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,8 +13,10 @@ from ketamap.core.settings import EXTENTS, Extent
 
 if TYPE_CHECKING:
     from ketamap.io.images import ImageSummary
+    from ketamap.trace import Tracing
     from ketamap.workflow.answers import Answers
     from ketamap.workflow.truth import TruthScore
+    from ketamap.workflow.truth_axons import AxonScore
 
 
 MANY_OUTSIDE = 0.2
@@ -79,14 +81,49 @@ def placing_lines(balance: Mapping[str, Any]) -> Iterator[str]:
         )
 
 
+def axon_balance_line(balance: Mapping[str, Any]) -> str:
+    """Show where all traced length went."""
+    return (
+        f"{balance['traced_mm']:.2f} mm of axon traced = {balance['in_regions_mm']:.2f} in regions + "
+        f"{balance['outside_brain_mm']:.2f} outside the brain + "
+        f"{balance['outside_atlas_mm']:.2f} outside the atlas"
+    )
+
+
+def saturation_lines(saturated: Sequence[str]) -> Iterator[str]:
+    """Warn of structures in which fibres merge in the image."""
+    if saturated:
+        names = ", ".join(saturated[:12]) + (", ..." if len(saturated) > 12 else "")
+        yield (
+            f"Warning: more than 10 % of {len(saturated)} structures is labelled ({names}): their "
+            f"fibres merge in the image and the length is too low; see the corrected columns."
+        )
+
+
+def trace_lines(traced: Tracing) -> Iterator[str]:
+    """Show the threshold, the length and what was left out."""
+    axons = traced.axons
+    yield (
+        f"threshold {traced.threshold:.2f} sd of the noise (band {traced.threshold_low:.2f} to "
+        f"{traced.threshold_high:.2f})"
+    )
+    yield (
+        f"{axons.length_um.sum() / 1000:.2f} mm of axon (band "
+        f"{axons.length_low_um.sum() / 1000:.2f} to {axons.length_high_um.sum() / 1000:.2f})"
+    )
+    yield ", ".join(f"{k.replace('_', ' ')} {v:.4g}" for k, v in sorted(traced.quality.items()))
+
+
 def balance_lines(out: Path) -> Iterator[str]:
     """Show the balance sheet of every animal of a study folder."""
     from ketamap.io.manifests import read_json
     from ketamap.io.tables import read_animals
 
     for name in read_animals(out / "animals.csv")["animal"]:
-        balance = read_json(out / "animals" / str(name) / "balance.json")
-        yield f"{name}: {balance_line(balance)}"
+        folder = out / "animals" / str(name)
+        yield f"{name}: {balance_line(read_json(folder / 'balance.json'))}"
+        if (folder / "axon_balance.json").exists():
+            yield f"{name}: {axon_balance_line(read_json(folder / 'axon_balance.json'))}"
 
 
 def effect_lines(result: Answers, alpha: float) -> Iterator[str]:
@@ -140,10 +177,26 @@ def truth_lines(score: TruthScore) -> Iterator[str]:
     for contrast in score.contrasts:
         of = f"{measure_of(contrast.measure).short}, " if several else ""
         yield (
-            f"{of}{contrast.name}: of {contrast.planted} planted changes of 1.5-fold or more that "
+            f"{of}{contrast.name}: of {contrast.planted} planted changes that "
             f"could be tested, {contrast.right_sign} have the right sign and "
             f"{contrast.found} are found (q < {score.alpha:g}, relative); {contrast.false} other "
             f"regions are called"
+        )
+    if score.axons is not None:
+        yield from _axon_lines(score.axons)
+
+
+def _axon_lines(score: AxonScore) -> Iterator[str]:
+    yield (
+        f"axons: {score.planted_mm:.0f} mm planted, {score.traced_mm:.0f} mm traced in regions; "
+        f"region lengths against planted: r = {score.length_correlation:.3f}; recovery per region "
+        f"{score.recovery_median:.2f} (p10 to p90 {score.recovery_p10:.2f} to "
+        f"{score.recovery_p90:.2f})"
+    )
+    for one in score.group_changes:
+        yield (
+            f"axons in {one.acronym}: planted {one.planted:+.0%}, with the noise between animals "
+            f"{one.real:+.1%}, traced {one.traced:+.1%}"
         )
 
 

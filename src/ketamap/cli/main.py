@@ -15,6 +15,8 @@ from ketamap.cli.console import ConsoleReporter
 from ketamap.cli.parsing import parse_bytes, parse_iterations, parse_voxel_um
 from ketamap.cli.power import power as estimate_power
 from ketamap.cli.simulate import app as simulate_app
+from ketamap.cli.trace import quantify as quantify_brain
+from ketamap.cli.trace import trace as trace_image
 from ketamap.cli.voxelwise import voxelwise as compare_voxels
 from ketamap.core.errors import KetamapError
 
@@ -148,7 +150,7 @@ def run(
         bool, typer.Option("--accept-failed", help="Go on with brains whose registration failed.")
     ] = False,
 ) -> None:
-    """Run a study: register, detect, quantify, analyse, report."""
+    """Run a study: register, detect, trace, quantify, analyse, report."""
     from ketamap.cli.lines import balance_lines
     from ketamap.workflow.study_run import run as run_study
 
@@ -283,36 +285,8 @@ def detect(
     typer.echo(f"{len(cells)} cells -> {out}")
 
 
-@app.command()
-def quantify(
-    registration: Annotated[Path, typer.Option(help="Folder written by `ketamap register`.")],
-    cells: Annotated[Path, typer.Option(help="Table written by `ketamap detect`.")],
-    out: OutTable,
-    animal: Annotated[
-        str | None, typer.Option(help="Identifier in the table; default: the folder's name.")
-    ] = None,
-    atlas_dir: AtlasDir = None,
-    accept_failed: Annotated[
-        bool, typer.Option("--accept-failed", help="Count although the registration failed.")
-    ] = False,
-) -> None:
-    """Count cells per region and hemisphere, with volumes in the sample's own space."""
-    from ketamap.cli.lines import balance_line, placing_lines
-    from ketamap.workflow.brain import quantify as count
-
-    counted = count(
-        registration=registration,
-        cells=cells,
-        out=out,
-        animal=animal,
-        atlas_dir=atlas_dir,
-        accept_failed=accept_failed,
-        reporter=ConsoleReporter(),
-    )
-    typer.echo(balance_line(counted.balance.as_dict()))
-    for line in placing_lines(counted.balance.as_dict()):
-        typer.echo(line)
-    typer.echo(f"{len(counted.regions)} rows -> {out}")
+app.command(name="trace")(trace_image)
+app.command(name="quantify")(quantify_brain)
 
 
 @app.command()
@@ -337,6 +311,13 @@ def analyse(
             help="Permutations of the second opinion; default: the design's, else 2000; 0: none.",
         ),
     ] = None,
+    shrink: Annotated[
+        bool,
+        typer.Option(
+            "--shrink",
+            help="Also show effects drawn towards their division, for ranking (ketamap[bayes]).",
+        ),
+    ] = False,
 ) -> None:
     """Estimate and test effects per region, brain-wide shift first, and write a report."""
     from ketamap.cli.lines import counts_of, effect_lines
@@ -353,6 +334,7 @@ def analyse(
         atlas_dir=atlas_dir,
         title=title,
         permutations=permutations,
+        shrink=shrink,
         reporter=ConsoleReporter(),
     )
     for line in effect_lines(result, read_design(design).alpha):

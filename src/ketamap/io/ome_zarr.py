@@ -166,6 +166,21 @@ class ImageWriter:
         with _all_or_nothing(self):
             self._array[tuple(slice(a, b) for a, b in zip(start, stop, strict=True))] = block
 
+    def write_unaligned(self, start: Zyx[int], block: NDArray[Any]) -> None:
+        """Write voxels ``[start, start + block.shape)`` wherever they lie: slower than `write`.
+
+        Only one thread may write at a time: what a shard already holds is read and written
+        again.  Give `create_image` small shards for it.
+
+        Raises
+        ------
+        ResourceError
+            If the disk is full; the image is then removed.
+        """
+        stop = np.add(start, block.shape)
+        with _all_or_nothing(self):
+            self._array[tuple(slice(a, int(b)) for a, b in zip(start, stop, strict=True))] = block
+
     def finish(self, progress: Progress = silent) -> None:
         """Make the pyramid and the metadata, and put the image at its path.
 

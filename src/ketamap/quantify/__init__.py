@@ -8,6 +8,7 @@ from ketamap.quantify.axons import quantify_axons as quantify_axons
 from ketamap.quantify.axons import saturated_regions as saturated_regions
 from ketamap.quantify.cells import Balance as Balance
 from ketamap.quantify.cells import place_cells as place_cells
+from ketamap.quantify.cells import place_points as place_points
 from ketamap.quantify.regions import Quantification as Quantification
 from ketamap.quantify.regions import quantify_cells as quantify_cells
 from ketamap.quantify.volumes import CarriedAnnotation as CarriedAnnotation
@@ -25,6 +26,7 @@ __all__ = [
     "carry_annotation",
     "measuring_grid",
     "place_cells",
+    "place_points",
     "quantify_axons",
     "quantify_cells",
     "saturated_regions",

@@ -112,8 +112,7 @@ class StudyReport:
     further: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     """Answers beside the effects, by name, where their question could be asked: ``any_dose,
     interaction, onset, dose_response, selection, permutation`` (frames of `ketamap.stats`)
-    and ``shrunk`` (``region_id, measure, contrast, estimand, estimate_log2, ci_low_log2,
-    ci_high_log2``)."""
+    and ``shrunken`` (estimates drawn towards their division: for ranking, never for calls)."""
 
     models: tuple[Mapping[str, object], ...] = ()
     """Numbers of each measure's model: ``measure, prior_df, variance_ratio,

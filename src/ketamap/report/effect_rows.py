@@ -18,7 +18,7 @@ from ketamap.report.groups import (
     plain_numbers,
     wide_values,
 )
-from ketamap.report.words import interval, probability, signed
+from ketamap.report.words import estimate, interval, probability, signed
 
 SPAN_COLUMNS = ("count_low", "count_high")
 """Columns of the values that say how uncertain the measure itself is."""
@@ -42,6 +42,9 @@ class Cell:
     """``up`` or ``down`` where the region was called, else empty."""
 
 
+NO_CELL = Cell(text="", value="")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EffectRow:
     """One region of one comparison."""
@@ -62,6 +65,9 @@ class EffectRow:
     cells: tuple[Cell, ...]
     """Relative estimate, interval, q; absolute estimate, interval, q."""
 
+    shrunken: tuple[Cell, ...] = ()
+    """Relative and absolute estimate drawn towards the division; none where not asked."""
+
 
 def effect_rows(
     report: StudyReport, comparisons: Sequence[Comparison], groups: Groups
@@ -71,6 +77,7 @@ def effect_rows(
         measure: _animals_text(report, measure, groups)
         for measure in dict.fromkeys(c.measure for c in comparisons)
     }
+    drawn = _shrunken(report)
     return [
         EffectRow(
             key=comparison.key,
@@ -83,10 +90,38 @@ def effect_rows(
             reason=row.reason,
             animals=per_group[comparison.measure].get(row.region_id, ""),
             cells=tuple(cell for estimand in BOTH for cell in _cells(row, estimand)),
+            shrunken=tuple(
+                drawn.get((comparison.measure, comparison.contrast, e, row.region_id), NO_CELL)
+                for e in (BOTH if drawn else ())
+            ),
         )
         for comparison in comparisons
         for row in records(comparison.regions.sort_values("evidence"))
     ]
+
+
+def shrunken_quality(report: StudyReport) -> str:
+    """Say how well the chains behind the shrunken effects agreed; empty where there are none."""
+    frame = report.further.get("shrunken")
+    if frame is None or frame.empty:
+        return ""
+    return (
+        f"Shrunken: mean and 95 % posterior interval of effects drawn towards their division, for "
+        f"estimates and ranking; no region is called by them. Over all regions R-hat is at most "
+        f"{frame['rhat'].max():.3f} and the effective sample size at least {frame['ess'].min():,.0f}."
+    )
+
+
+def _shrunken(report: StudyReport) -> dict[tuple[str, str, str, int], Cell]:
+    frame = report.further.get("shrunken")
+    if frame is None:
+        return {}
+    return {
+        (str(r.measure), str(r.contrast), str(r.estimand), int(r.region_id)): Cell(
+            text=estimate(r.shrunken_log2, r.low_log2, r.high_log2), value=_precise(r.shrunken_log2)
+        )
+        for r in records(frame)
+    }
 
 
 def effects_csv(effects: pd.DataFrame) -> str:

@@ -20,7 +20,12 @@ from ketamap.report.brain_maps import colour_limit, draw_brain, fill_slices
 from ketamap.report.comparisons import Comparison, comparisons_of
 from ketamap.report.contents import StudyReport
 from ketamap.report.dosing import dose_sections
-from ketamap.report.effect_rows import effect_rows, effects_csv, regions_payload
+from ketamap.report.effect_rows import (
+    effect_rows,
+    effects_csv,
+    regions_payload,
+    shrunken_quality,
+)
 from ketamap.report.groups import VALUES_SHOWN, Groups, groups_of, wide_values
 from ketamap.report.headline import finding_of
 from ketamap.report.methods import methods_paragraphs
@@ -105,6 +110,7 @@ def render_report(report: StudyReport) -> str:
         "comparisons": comparisons,
         "measures": measures_in_words(comparisons),
         "leveled": [k.removeprefix("factors-") for k in figures if k.startswith("factors-")],
+        "shrunken": shrunken_quality(report),
         "compared": compared_in_words(report, comparisons),
         "findings": [finding_of(c, report.alpha) for c in comparisons],
         "figures": figures,

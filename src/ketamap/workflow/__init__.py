@@ -14,10 +14,11 @@ _HOMES = {
     "detect": "ketamap.workflow.brain",
     "doctor": "ketamap.workflow.checkup",
     "inspect": "ketamap.io.images",
-    "quantify": "ketamap.workflow.brain",
+    "quantify": "ketamap.workflow.quantification",
     "register": "ketamap.workflow.brain",
     "report": "ketamap.workflow.analysis",
     "run": "ketamap.workflow.study_run",
+    "trace": "ketamap.workflow.tracing",
     "transform": "ketamap.workflow.brain",
 }
 """Module of each verb."""

@@ -29,10 +29,11 @@ from ketamap.io.overlays import load_overlays
 from ketamap.io.registrations import load_quality
 from ketamap.io.studies import read_design
 from ketamap.io.tables import read_animals, read_any_table, read_table, write_table
-from ketamap.workflow.answers import FURTHER_TABLES, Answers, answer
+from ketamap.workflow.answers import FURTHER_TABLES, Answers, answer, rows_of
 from ketamap.workflow.atlases import DEFAULT_ATLAS, open_atlas
 from ketamap.workflow.manifest import MANIFEST, study_settings, versions
 from ketamap.workflow.progress import Quiet, Reporter
+from ketamap.workflow.shrinkage import SHRUNKEN, shrunken
 
 if TYPE_CHECKING:
     from ketamap.report.contents import BrainQuality
@@ -58,6 +59,7 @@ def analyse(
     atlas_dir: Path | None = None,
     title: str | None = None,
     permutations: int | None = None,
+    shrink: bool = False,
     reporter: Reporter | None = None,
 ) -> Answers:
     """Estimate and test the effects in a region table and write a report.
@@ -84,6 +86,8 @@ def analyse(
         Of the report; left out: the table's name.
     permutations
         Of the second opinion on relative effects; left out: the design's number.
+    shrink
+        Also draw effects towards those of their division, for ranking (`ketamap[bayes]`).
     reporter
         Shows progress.
     """
@@ -105,6 +109,7 @@ def analyse(
             structures=reference.structures if atlas else _tree_for(frame, reference, counts),
             atlas_volumes=own_volumes_mm3(reference) if atlas else None,
             counts=counts,
+            shrink=shrink,
             about={
                 "title": title or table.name.split(".")[0],
                 "note": "",
@@ -196,7 +201,7 @@ def report(folder: Path, *, atlas_dir: Path | None = None) -> Path:
 
 def _further(folder: Path) -> dict[str, pd.DataFrame]:
     """Answers beside the effects that lie in a folder."""
-    paths = {name: folder / f"{name}.parquet" for name in FURTHER_TABLES}
+    paths = {name: folder / f"{name}.parquet" for name in (*FURTHER_TABLES, SHRUNKEN)}
     return {name: read_table(p, ANSWERS) for name, p in paths.items() if p.exists()}
 
 
@@ -209,6 +214,7 @@ def _write_analysis(
     structures: Structures | None,
     counts: Literal["own", "total"] | None,
     atlas_volumes: Mapping[int, float] | None = None,
+    shrink: bool = False,
     about: dict[str, Any],
 ) -> Answers:
     result = answer(
@@ -219,12 +225,16 @@ def _write_analysis(
         counts=counts,
         atlas_volumes=atlas_volumes,
     )
+    further = {name: result.further(name) for name in FURTHER_TABLES}
+    notes: list[str] = []
+    if shrink:
+        further[SHRUNKEN], notes = shrunken(result, _trees(frame, result, structures))
     out.mkdir(parents=True, exist_ok=True)
     write_table(out / "effects.parquet", result.effects, EFFECTS)
     write_table(out / "values.parquet", result.values, VALUES)
     write_table(out / "animal_factors.parquet", result.animal_factors, ANIMAL_FACTORS)
-    for name in FURTHER_TABLES:
-        found = result.further(name)
+    for name in (*FURTHER_TABLES, SHRUNKEN):
+        found = further.get(name)
         if found is None:
             (out / f"{name}.parquet").unlink(missing_ok=True)
         else:
@@ -237,7 +247,7 @@ def _write_analysis(
             **about,
             "design_text": _design_text(design, result),
             "partition": result.partition,
-            "warnings": list(result.warnings),
+            "warnings": [*result.warnings, *notes],
             "alpha": design.alpha,
             "models": result.models,
             "cells": list(result.cells),
@@ -247,6 +257,18 @@ def _write_analysis(
         },
     )
     return result
+
+
+def _trees(
+    frame: pd.DataFrame, result: Answers, structures: Structures | None
+) -> dict[str, Structures]:
+    """Tree of each measure: the atlas's, else the one that its rows tell."""
+    from ketamap.stats import structures_from_table
+
+    return {
+        name: structures_from_table(rows_of(frame, name)) if structures is None else structures
+        for name in result.measures
+    }
 
 
 def _tree_for(

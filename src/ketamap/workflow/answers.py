@@ -173,7 +173,7 @@ def answer(
     found: dict[str, Analysis] = {}
     for name in _wanted(table, design):
         try:
-            rows, one = _rows_of(table, name), replace(design, measures=(name,))
+            rows, one = rows_of(table, name), replace(design, measures=(name,))
             result = estimate(
                 rows, animals, one, structures=structures, counts=counts,
                 atlas_volumes=atlas_volumes, permutations=permutations,
@@ -204,7 +204,7 @@ def _wanted(table: pd.DataFrame, design: Design) -> tuple[str, ...]:
     return in_order(map(str, table["measure"].unique())) if "measure" in table else (CELLS,)
 
 
-def _rows_of(table: pd.DataFrame, measure: str) -> pd.DataFrame:
+def rows_of(table: pd.DataFrame, measure: str) -> pd.DataFrame:
     """Rows of a measure; the whole table where there are none, to be refused with its reason."""
     rows = table[table["measure"].astype(str) == measure] if "measure" in table else table
     return table if rows.empty else rows

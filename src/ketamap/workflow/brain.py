@@ -1,4 +1,4 @@
-"""The steps for one brain: register, transform points, detect, quantify.
+"""The steps for one brain: register, transform points, detect; see `trace` and `quantification`.
 
 Each function is the verb of the same name on the command line: same arguments, same
 units.  They read and write files; the work is done in the rooms below.
@@ -13,15 +13,14 @@ import numpy as np
 import pandas as pd
 
 from ketamap.core.atlas import OUTSIDE_ATLAS, Atlas
-from ketamap.core.errors import InputError, RegistrationError
+from ketamap.core.errors import InputError
 from ketamap.core.registration import Registration
 from ketamap.core.settings import DetectionSettings, Extent, RegistrationSettings
-from ketamap.core.space import FloatArray, Orientation, VoxelGrid, Zyx
-from ketamap.core.tables import ATLAS_POSITION, CELLS, POINTS, REGIONS, SAMPLE_POSITION
+from ketamap.core.space import FloatArray, Orientation, Zyx
+from ketamap.core.tables import ATLAS_POSITION, CELLS, POINTS, SAMPLE_POSITION
 from ketamap.core.volume import Volume
 from ketamap.io.files import replacing_folder
 from ketamap.io.images import open_image
-from ketamap.io.manifests import write_json
 from ketamap.io.ome_zarr import write_image
 from ketamap.io.overlays import save_overlays
 from ketamap.io.registrations import (
@@ -29,20 +28,8 @@ from ketamap.io.registrations import (
     require_replaceable,
     save_registration,
 )
-from ketamap.io.tables import (
-    beside,
-    read_points,
-    read_table,
-    require_table_path,
-    write_table,
-)
-from ketamap.quantify import (
-    CarriedAnnotation,
-    Quantification,
-    carry_annotation,
-    measuring_grid,
-    quantify_cells,
-)
+from ketamap.io.tables import read_points, require_table_path, write_table
+from ketamap.quantify import CarriedAnnotation, carry_annotation, measuring_grid
 from ketamap.workflow.atlases import open_atlas
 from ketamap.workflow.progress import Quiet, Reporter
 
@@ -243,82 +230,6 @@ def detect(
     return cells
 
 
-def quantify(
-    *,
-    registration: Path,
-    cells: Path,
-    out: Path,
-    animal: str | None = None,
-    seen: VoxelGrid | None = None,
-    placed: Path | None = None,
-    balance: Path | None = None,
-    atlas_dir: Path | None = None,
-    accept_failed: bool = False,
-    reporter: Reporter | None = None,
-) -> Quantification:
-    """Count cells per region and hemisphere and measure the regions' volumes.
-
-    Parameters
-    ----------
-    registration
-        Folder written by `register`.
-    cells
-        Table written by `detect`.
-    out
-        Region table to write.
-    animal
-        Identifier written into the table; left out: the registration folder's name.
-    seen
-        Grid of the image in which cells were looked for; left out: the registered one.
-    placed, balance
-        Where to write the cells with their regions, and the balance sheet; left out:
-        beside ``out``, as ``<name>_cells`` and ``<name>_balance.json``.
-    atlas_dir
-        Where the atlas is now; left out: where it was.
-    accept_failed
-        Count although the registration was judged a failure.
-    reporter
-        Shows progress.
-
-    Raises
-    ------
-    RegistrationError
-        If the registration failed and ``accept_failed`` is not set.
-    """
-    show = reporter or Quiet()
-    placed = placed or beside(out, "_cells")
-    balance = balance or beside(out, "_balance", suffix=".json")
-    for table_out in (out, placed):
-        require_table_path(table_out, inputs=(cells,))
-    table = read_table(cells, CELLS)
-    result = load_registration(registration)
-    if result.quality.verdict == "fail" and not accept_failed:
-        msg = (
-            f"The registration in {registration} failed: {' '.join(result.quality.reasons)} "
-            f"Register again; --accept-failed counts all the same."
-        )
-        raise RegistrationError(msg)
-    with show.stage(f"open atlas {result.atlas}") as progress:
-        reference = open_atlas(
-            result.atlas, atlas_dir=atlas_dir or result.atlas_dir, progress=progress
-        )
-    with show.stage("count") as progress:
-        counted = quantify_cells(
-            table,
-            animal=animal or registration.resolve().name,
-            transform=result.transform,
-            atlas=reference,
-            carried=_annotation_of(registration, result, reference),
-            seen=seen or result.sample_grid,
-            extent=result.extent,
-        )
-        progress(1, 1)
-    write_table(placed, counted.cells, CELLS)
-    write_json(balance, counted.balance.as_dict())
-    write_table(out, counted.regions, REGIONS)
-    return counted
-
-
 def _carry(positions: FloatArray, result: Registration, atlas: Atlas, *, to: str) -> FloatArray:
     """Carry points; those outside the atlas's own volume are nowhere (NaN)."""
     if to == "atlas":
@@ -331,13 +242,3 @@ def _carry(positions: FloatArray, result: Registration, atlas: Atlas, *, to: str
 def _save_annotation(folder: Path, carried: CarriedAnnotation) -> None:
     for name, labels in ((ANNOTATION, carried.region_id), (HEMISPHERES_IMAGE, carried.hemisphere)):
         write_image(folder / name, labels, carried.grid, labels=True)
-
-
-def _annotation_of(folder: Path, result: Registration, atlas: Atlas) -> CarriedAnnotation:
-    """Read the annotation in the sample, or carry it again if it was removed."""
-    if not ((folder / ANNOTATION).exists() and (folder / HEMISPHERES_IMAGE).exists()):
-        grid = measuring_grid(result.sample_grid, result.transform, atlas)
-        return carry_annotation(result.transform, atlas, grid, extent=result.extent)
-    labels = open_image(folder / ANNOTATION)
-    sides = open_image(folder / HEMISPHERES_IMAGE)
-    return CarriedAnnotation(grid=labels.grid, region_id=labels.load(), hemisphere=sides.load())

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ketamap.core.errors import InputError
 from ketamap.io.files import remove_partial
-from ketamap.phantom import BrainSettings, default_cohort
+from ketamap.phantom import AXONS, BrainSettings, CohortPlan, default_cohort
 from ketamap.workflow.brain import DEFAULT_MEMORY_BYTES
 from ketamap.workflow.cohort import cohort_tasks, phantom_study, write_cohort_files
 from ketamap.workflow.engine import run_tasks
@@ -14,6 +14,7 @@ from ketamap.workflow.ledger import Ledger
 from ketamap.workflow.progress import Quiet, Reporter
 from ketamap.workflow.study_run import run
 from ketamap.workflow.truth import TruthScore, score_cohort
+from ketamap.workflow.truth_axons import AxonScore, score_axons
 from ketamap.workflow.workers import default_workers, open_workers, require_memory, require_workers
 
 
@@ -91,6 +92,17 @@ def demo(
             out / "truth",
             soma_diameter_um=settings.soma_diameter_um,
             alpha=phantom_study(plan, out, settings).design.alpha,
+            axons=_score_axons(plan, out),
         )
         progress(1, 1)
     return score
+
+
+def _score_axons(plan: CohortPlan, out: Path) -> AxonScore:
+    """Compare the traced length with the planted, the highest dose with vehicle."""
+    doses = [one.group.regimen.dose_mg_per_kg for one in plan.animals]
+    treated = [one for one in plan.animals if one.group.regimen.dose_mg_per_kg == max(doses)]
+    control = [one for one in plan.animals if one.group.regimen.dose_mg_per_kg == 0]
+    planted = {e.acronym: e.fold for e in treated[0].group.effects if e.measure == AXONS}
+    groups = ([one.animal for one in treated], [one.animal for one in control])
+    return score_axons(out / "run", out / "truth", groups, planted)

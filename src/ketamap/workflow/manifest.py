@@ -89,5 +89,6 @@ def study_settings(study: Study) -> dict[str, Any]:
         "background_voxel_um": study.background_voxel_um,
         "detection": asdict(study.detection),
         "registration": asdict(study.registration),
+        **({} if study.tracing is None else {"tracing": asdict(study.tracing)}),
         "design": asdict(study.design),
     }

@@ -20,11 +20,14 @@ from ketamap.io.studies import animals_table, check_groups, read_study
 from ketamap.io.tables import read_table, write_table
 from ketamap.stats import build_design
 from ketamap.workflow.analysis import TRUTH, analyse_study
-from ketamap.workflow.brain import DEFAULT_MEMORY_BYTES, detect, quantify, register
+from ketamap.workflow.brain import DEFAULT_MEMORY_BYTES, detect, register
 from ketamap.workflow.engine import Outcome, Task, run_tasks
 from ketamap.workflow.ledger import Ledger
 from ketamap.workflow.manifest import write_manifest
 from ketamap.workflow.progress import Quiet, Reporter
+from ketamap.workflow.quantification import QuantifyFiles, quantify
+from ketamap.workflow.trace_pictures import picture_traces
+from ketamap.workflow.tracing import trace
 from ketamap.workflow.workers import (
     default_workers,
     open_workers,
@@ -35,7 +38,10 @@ from ketamap.workflow.workers import (
 STUDY_FILE = "study.yaml"
 """Copy of the study file in the study folder."""
 
-_WEIGHTS = {"register": 6.0, "detect": 4.0, "quantify": 1.0}
+TRACE = "trace"
+"""Folder of an animal's traced axons."""
+
+_WEIGHTS = {"register": 6.0, "detect": 4.0, "trace": 8.0, "quantify": 1.0}
 """Rough shares of the time, for the progress bar."""
 
 
@@ -62,7 +68,7 @@ def run(
     truth: Path | None = None,
     reporter: Reporter | None = None,
 ) -> StudyRun:
-    """Run a study: register, detect and quantify every brain, analyse, report.
+    """Run a study: register, detect, trace and quantify every brain, analyse, report.
 
     Parameters
     ----------
@@ -134,7 +140,8 @@ def run(
 def brain_tasks(study: Study, animal: Animal, out: Path, *, memory_bytes: int) -> tuple[Task, ...]:
     """List the steps of one animal."""
     folder = f"animals/{animal.animal}"
-    arguments = {"study": study, "animal": animal, "folder": out / folder}
+    arguments: dict[str, Any] = {"study": study, "animal": animal, "folder": out / folder}
+    traced = study.tracing is not None
     image = animal.background or animal.signal
 
     def digests(*names: str) -> dict[str, str]:
@@ -172,20 +179,59 @@ def brain_tasks(study: Study, animal: Animal, out: Path, *, memory_bytes: int) -
             outputs=(f"{folder}/detected.parquet",),
             weight=_WEIGHTS["detect"],
         ),
+        *_trace_tasks(study, animal, out, arguments | {"memory_bytes": memory_bytes}),
         Task(
             step="quantify",
             subject=animal.animal,
             call=quantify_animal,
             arguments=arguments,
             inputs=lambda: {
-                **digests("registration", "detected.parquet"),
+                **digests("registration", "detected.parquet", *([TRACE] if traced else [])),
                 "seen": _signal_grid(study, animal),
+                "pictures": study.trace_regions if traced else None,
             },
-            needs=(("register", animal.animal), ("detect", animal.animal)),
-            outputs=tuple(
-                f"{folder}/{name}" for name in ("regions.parquet", "cells.parquet", "balance.json")
+            needs=tuple(
+                (step, animal.animal)
+                for step in ("register", "detect", *(["trace"] if traced else []))
             ),
+            outputs=tuple(f"{folder}/{name}" for name in _outputs(study)),
             weight=_WEIGHTS["quantify"],
+        ),
+    )
+
+
+def _outputs(study: Study) -> tuple[str, ...]:
+    """Name what quantification leaves in an animal's folder."""
+    cells = ("regions.parquet", "cells.parquet", "balance.json")
+    axons = ("axons.parquet", "axon_balance.json", "trace_pictures.npz")
+    return cells if study.tracing is None else cells + axons
+
+
+def _trace_tasks(
+    study: Study, animal: Animal, out: Path, arguments: dict[str, Any]
+) -> tuple[Task, ...]:
+    """Trace axons where the study asks for it; cell bodies are known by then."""
+    if study.tracing is None:
+        return ()
+    folder = f"animals/{animal.animal}"
+    settings = asdict(study.tracing)
+    return (
+        Task(
+            step="trace",
+            subject=animal.animal,
+            call=trace_animal,
+            arguments=arguments,
+            inputs=lambda: {
+                "image": hash_file(animal.signal),
+                "voxel_um": study.voxel_um,
+                "channel": study.signal_channel,
+                "settings": settings,
+                "calibration": study.trace_calibration and hash_file(study.trace_calibration),
+                "cells": hash_file(out / folder / "detected.parquet"),
+            },
+            needs=(("detect", animal.animal),),
+            outputs=(f"{folder}/{TRACE}",),
+            weight=_WEIGHTS["trace"],
         ),
     )
 
@@ -217,18 +263,48 @@ def detect_animal(*, study: Study, animal: Animal, folder: Path, memory_bytes: i
     )
 
 
+def trace_animal(*, study: Study, animal: Animal, folder: Path, memory_bytes: int) -> None:
+    """Trace the axons of one animal into ``folder/trace``."""
+    trace(
+        animal.signal,
+        out=folder / TRACE,
+        voxel_um=study.voxel_um,
+        channel=study.signal_channel,
+        calibration=study.trace_calibration,
+        cells=folder / "detected.parquet",
+        settings=study.tracing,
+        memory_bytes=memory_bytes,
+    )
+
+
 def quantify_animal(*, study: Study, animal: Animal, folder: Path) -> None:
-    """Count the cells of one animal and write its region table, cells and balance sheet."""
+    """Write the region table of one animal, what it is made of, and pictures of its trace."""
+    traced = study.tracing is not None
     quantify(
         registration=folder / "registration",
         cells=folder / "detected.parquet",
+        axons=folder / TRACE if traced else None,
         out=folder / "regions.parquet",
         animal=animal.animal,
         seen=_signal_grid(study, animal),
-        placed=folder / "cells.parquet",
-        balance=folder / "balance.json",
+        files=QuantifyFiles(
+            cells=folder / "cells.parquet",
+            cells_balance=folder / "balance.json",
+            axons=folder / "axons.parquet",
+            axons_balance=folder / "axon_balance.json",
+        ),
         accept_failed=True,  # the run judges all brains together, see `_stop_at_failures`
     )
+    if traced:
+        picture_traces(
+            animal.signal,
+            trace=folder / TRACE,
+            registration=folder / "registration",
+            out=folder / "trace_pictures.npz",
+            regions=study.trace_regions,
+            voxel_um=study.voxel_um,
+            channel=study.signal_channel,
+        )
 
 
 def _registered_channel(study: Study, animal: Animal) -> int | None:

@@ -17,9 +17,10 @@ from ketamap.core.tables import ATLAS_POSITION, EFFECTS, REGIONS, SAMPLE_POSITIO
 from ketamap.io.manifests import write_json
 from ketamap.io.registrations import load_registration
 from ketamap.io.tables import read_any_table, read_table
+from ketamap.workflow.truth_axons import AxonScore
 
-NOTABLE_FOLD = 1.5
-"""Planted changes of at least this fold are expected to be found."""
+NOTABLE_FOLD = 1.25
+"""Planted changes of at least this fold are expected to be found: all that a demo plants."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +66,8 @@ class TruthScore:
     error_p95_um: float
     alpha: float
     contrasts: tuple[ContrastScore, ...]
+    axons: AxonScore | None = None
+    """Length of axons, where any were planted."""
 
 
 def match_points(
@@ -99,7 +102,12 @@ def match_points(
 
 
 def score_cohort(
-    run_folder: Path, truth_folder: Path, *, soma_diameter_um: float, alpha: float
+    run_folder: Path,
+    truth_folder: Path,
+    *,
+    soma_diameter_um: float,
+    alpha: float,
+    axons: AxonScore | None = None,
 ) -> TruthScore:
     """Compare a run with the truth of its phantom cohort, and store the comparison.
 
@@ -113,6 +121,8 @@ def score_cohort(
         Pairs of planted and detected cells lie within half of it.
     alpha
         False discovery rate.
+    axons
+        The comparison of axons (`score_axons`), to be stored with it.
     """
     cells = [
         _score_brain(
@@ -138,6 +148,7 @@ def score_cohort(
             read_any_table(truth_folder / "effects.parquet"),
             alpha=alpha,
         ),
+        axons=axons,
     )
     write_json(run_folder / "truth.json", asdict(score))
     return score
