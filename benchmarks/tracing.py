@@ -1,0 +1,392 @@
+"""Tracing axons: accuracy in labelled planes, length of made-up fibres, speed, memory.
+
+Run ``python -m benchmarks.tracing`` in the repository's root (``--help`` lists the parts);
+the labelled planes are looked for in ``KETAMAP_TEST_DATA`` or ``../shared/data``. Peers are
+measured where scikit-image is installed. Everything follows from fixed seeds.
+"""
+
+import argparse
+import os
+import resource
+import time
+from pathlib import Path
+
+import numpy as np
+from scipy import ndimage
+from tests.trace.made import draw, random_walks, straight, volume_of
+
+from ketamap.core.settings import TracingSettings
+from ketamap.core.space import VoxelGrid
+from ketamap.core.volume import Volume
+from ketamap.trace import calibrate, trace_axons
+from ketamap.trace.calibration import DEFAULT, decide
+from ketamap.trace.scale import plan_ridges
+from ketamap.trace.scores import score_block
+from ketamap.trace.survey import survey
+
+PLANES = (17, 48, 77)
+SPACING_UM = (2.0, 2.0, 2.0)
+"""Voxels of the labelled volume: not stated with the data, assumed."""
+
+SETTINGS = TracingSettings()
+
+
+def read_labelled():
+    folder = Path(os.environ.get("KETAMAP_TEST_DATA", "../shared/data")) / "axons"
+    labelled = np.load(folder / "trailmap_training.npz")
+    return labelled["volume"], labelled["label"]
+
+
+def thin_plane(mask):
+    """Skeleton of a plane: ours, on a volume of one plane."""
+    from ketamap.trace.thinning import thin
+
+    return thin(mask[None], (0, 0, 0), (1.0, 1.0, 1.0))[0] > 0
+
+
+def plane_length(skeleton):
+    s = skeleton
+    length = float((s[:, 1:] & s[:, :-1]).sum() + (s[1:] & s[:-1]).sum())
+    for a, b, c, d in (
+        (s[1:, 1:], s[:-1, :-1], s[1:, :-1], s[:-1, 1:]),
+        (s[1:, :-1], s[:-1, 1:], s[1:, 1:], s[:-1, :-1]),
+    ):
+        length += 2**0.5 * float((a & b & ~c & ~d).sum())
+    return length
+
+
+def agreement(masks, labels):
+    """Precision, recall, F1, F1 within 1 px, clDice and length ratio; edges left out."""
+    n = dict.fromkeys(
+        [
+            "tp",
+            "fp",
+            "fn",
+            "near_p",
+            "near_t",
+            "skel_p",
+            "skel_t",
+            "hit_p",
+            "hit_t",
+            "len_p",
+            "len_t",
+        ],
+        0.0,
+    )
+    for mask, label in zip(masks, labels, strict=True):
+        truth, known = label == 2, (label == 1) | (label == 2)
+        p = mask & known
+        wide = np.ones((3, 3), bool)
+        n["tp"] += (p & truth).sum()
+        n["fp"] += (p & ~truth).sum()
+        n["fn"] += (~p & truth).sum()
+        n["near_p"] += (p & ndimage.binary_dilation(truth, wide)).sum()
+        n["near_t"] += (truth & ndimage.binary_dilation(p, wide)).sum()
+        own, true = thin_plane(p), thin_plane(truth)
+        n["skel_p"] += own.sum()
+        n["skel_t"] += true.sum()
+        n["hit_p"] += (own & truth).sum()
+        n["hit_t"] += (true & p).sum()
+        n["len_p"] += plane_length(own)
+        n["len_t"] += plane_length(true)
+    found, there = max(n["tp"] + n["fp"], 1), max(n["tp"] + n["fn"], 1)
+
+    def mean(a, b):
+        return 2 * a * b / max(a + b, 1e-9)
+
+    return {
+        "P": n["tp"] / found,
+        "R": n["tp"] / there,
+        "F1": mean(n["tp"] / found, n["tp"] / there),
+        "F1+-1": mean(n["near_p"] / found, n["near_t"] / there),
+        "clDice": mean(n["hit_p"] / max(n["skel_p"], 1), n["hit_t"] / max(n["skel_t"], 1)),
+        "length": n["len_p"] / max(n["len_t"], 1e-9),
+    }
+
+
+def show(name, result):
+    print(f"{name:46s} " + " ".join(f"{k} {v:.3f}" for k, v in result.items()), flush=True)
+
+
+def average(results):
+    return {k: float(np.mean([r[k] for r in results])) for k in results[0]}
+
+
+def only(label, planes):
+    out = np.zeros_like(label)
+    out[list(planes)] = label[list(planes)]
+    return out
+
+
+def darker(volume, rng):
+    """Half the light above the camera's offset, with the photon noise that goes with it."""
+    photons = rng.poisson(np.clip((volume - 900.0) * 0.5 / 8.0, 0, None))
+    return np.clip(photons * 8.0 + 500.0 + rng.normal(0, 15, volume.shape), 0, 65535).astype(
+        np.uint16
+    )
+
+
+def sparser(volume, label, mask, share, rng, edge=20):
+    """Fill fibres in a share of the bricks with background and its texture."""
+    hidden = ndimage.binary_dilation(mask) | (label == 2)
+    image, weight = volume.astype(np.float32), (~hidden).astype(np.float32)
+    level = ndimage.gaussian_filter(image * weight, 4) / np.maximum(
+        ndimage.gaussian_filter(weight, 4), 1e-3
+    )
+    pool = (image - level)[~hidden] / np.sqrt(level[~hidden])
+    texture = ndimage.gaussian_filter(rng.choice(pool, volume.shape), 0.6)
+    texture *= pool.std() / texture.std()
+    bricks = rng.random([-(-n // edge) for n in volume.shape]) < share
+    chosen = np.kron(bricks, np.ones((edge,) * 3))[tuple(map(slice, volume.shape))] > 0
+    where = hidden & chosen
+    image[where] = (level + texture * np.sqrt(level))[where]
+    left = label.copy()
+    left[where & (label == 2)] = 4
+    return np.clip(image, 0, 65535).astype(np.uint16), left
+
+
+def scores_of(volume):
+    image = volume_of(volume, SPACING_UM)
+    plan = plan_ridges(image.grid, SETTINGS)
+    seen = survey(image, plan)
+    return score_block(image, plan, seen.levels, (0, 0, 0), volume.shape), seen
+
+
+def best_cut(score, label, planes):
+    """Threshold of the best F1 in planes, for peers: the most that labels can give them."""
+    known = np.concatenate([score[z][(label[z] == 1) | (label[z] == 2)] for z in planes])
+    truth = np.concatenate([(label[z] == 2)[(label[z] == 1) | (label[z] == 2)] for z in planes])
+    order = np.argsort(-known)
+    f1 = 2 * np.cumsum(truth[order]) / (np.arange(1, len(order) + 1) + truth.sum())
+    return known[order][np.argmax(f1)]
+
+
+def report_planes():
+    volume, label = read_labelled()
+    rng = np.random.default_rng(0)
+    score, _ = scores_of(volume)
+    thin_out = {s: sparser(volume, label, score > 2.2, s, rng) for s in (0.6, 0.85)}
+    variants = {
+        "as it is": (volume, label),
+        "darker": (darker(volume, rng), label),
+        "60 % of bricks emptied": thin_out[0.6],
+        "85 % emptied": thin_out[0.85],
+        "85 % emptied, darker": (darker(thin_out[0.85][0], rng), thin_out[0.85][1]),
+    }
+    print("Labelled planes 17, 48, 77; edges left out; in plane")
+    for name, (image, truth) in variants.items():
+        score, seen = scores_of(image)
+        share = [(truth[z] == 2).sum() / np.isin(truth[z], (1, 2)).sum() for z in PLANES]
+        cut = decide(DEFAULT, seen, SETTINGS).threshold
+        print(f"-- {name}: axon in {100 * np.mean(share):.1f} % of the labelled pixels")
+        show(
+            f"no labels of it (threshold {cut:.2f})",
+            agreement([score[z] >= cut for z in PLANES], [truth[z] for z in PLANES]),
+        )
+        both = {
+            "map of a plane of the first volume": (volume, label),
+            "one plane of it": (image, truth),
+        }
+        for how, (source, labels) in both.items():
+            rows = []
+            for z in PLANES:
+                fit = calibrate(volume_of(source, SPACING_UM), only(labels, [z]), SETTINGS)
+                cut = decide(fit, seen, SETTINGS).threshold
+                rest = [p for p in PLANES if p != z]
+                rows.append(agreement([score[p] >= cut for p in rest], [truth[p] for p in rest]))
+            show(f"{how}, other two, mean of three", average(rows))
+            print(" " * 47 + "lengths " + " ".join(f"{r['length']:.2f}" for r in rows))
+        dog = difference(np.log(image.astype(np.float32)))
+        first = difference(np.log(volume.astype(np.float32)))
+        show_rotated("DoG .7/4 on log, threshold of the first volume", dog, truth, first, label)
+    report_peers(volume, label)
+
+
+def difference(log):
+    return ndimage.gaussian_filter(log, 0.7) - ndimage.gaussian_filter(log, 4)
+
+
+def show_rotated(name, response, label, source, source_label):
+    """Threshold from one plane of a source, scored in the other two; mean of three."""
+    rows = []
+    for z in PLANES:
+        cut = best_cut(source, source_label, [z])
+        rest = [p for p in PLANES if p != z]
+        rows.append(agreement([response[p] > cut for p in rest], [label[p] for p in rest]))
+    show(name, average(rows))
+
+
+def report_peers(volume, label):
+    print("-- peers, best threshold of one plane, other two, mean of three rotations")
+    log = np.log(volume.astype(np.float32))
+    methods = {
+        "white top-hat (scipy, 9 px)": lambda: ndimage.white_tophat(volume.astype(np.float32), 9)
+    }
+    try:
+        from skimage.filters import frangi, sato
+    except ImportError:
+        print("scikit-image is not installed: sato and frangi left out")
+    else:
+        methods["sato (skimage, sigma 1, 2)"] = lambda: sato(log, sigmas=(1, 2), black_ridges=False)
+        methods["frangi (skimage, sigma 1, 2)"] = lambda: frangi(
+            log, sigmas=(1, 2), black_ridges=False
+        )
+    methods["DoG .7/4 (scipy)"] = lambda: difference(log)
+    methods["ketamap.trace scores"] = lambda: scores_of(volume)[0]
+    for name, method in methods.items():
+        start = time.process_time()
+        response = method()
+        speed = volume.size / 1e6 / (time.process_time() - start)
+        show_rotated(f"{name}, {speed:.2f} Mvoxel/CPU-s", response, label, response, label)
+
+
+def crossing(size, way, n, rng):
+    """Return n straight fibres of one direction right through a box, and their length."""
+    way = np.asarray(way, float) / np.linalg.norm(way)
+    curves, total = [], 0.0
+    moving = np.abs(way) > 0
+    for _ in range(n):
+        at = rng.uniform(0.1, 0.9, 3) * size
+        to_low, to_high = -at[moving] / way[moving], (size - at)[moving] / way[moving]
+        first, last = np.minimum(to_low, to_high).max(), np.maximum(to_low, to_high).min()
+        curves.append(straight(at + first * way, at + last * way))
+        total += last - first
+    return curves, total
+
+
+def snr_image(curves, shape, spacing, snr, seed, beads=0.3, height=300.0, background=300.0):
+    """Fibres whose brightest voxels stand ``snr`` standard deviations of the noise out."""
+    clean = draw(
+        curves, shape, spacing, height=height, background=background, noise=0.0, beads=beads
+    )
+    index = np.clip(np.rint(np.concatenate(curves) / spacing).astype(int), 0, np.array(shape) - 1)
+    peak = float(np.median(clean[tuple(index.T)])) - background
+    rng = np.random.default_rng(seed)
+    noise = rng.normal(0, peak / snr, shape) * np.sqrt(clean / background)
+    return np.clip(np.rint(clean + noise), 0, 65535).astype(np.uint16)
+
+
+DIRECTIONS = (
+    (1, 0, 0),
+    (0, 1, 0),
+    (0, 0, 1),
+    (0, 1, 1),
+    (1, 0, 1),
+    (1, 1, 1),
+    (0.3, 0.5, 0.9),
+    (0.9, 0.2, 0.35),
+)
+
+
+def length_ratio(image, spacing, true_um, settings=SETTINGS):
+    tracing = trace_axons(volume_of(image, spacing), settings)
+    table = tracing.axons
+    return [
+        float(table[c].sum()) / true_um for c in ("length_um", "length_low_um", "length_high_um")
+    ] + [float(table.volume_um3.sum() / (image.size * np.prod(spacing)))]
+
+
+def report_lengths(edge_um):
+    print(f"Made-up fibres in a cube of {edge_um} um: traced / true length (strict to lenient)")
+    for spacing in ((2.0, 2.0, 2.0), (5.0, 2.0, 2.0), (4.0, 1.8, 1.8)):
+        shape = tuple(int(edge_um / s) for s in spacing)
+        size = (np.asarray(shape) - 1) * np.asarray(spacing)
+        for density in (50, 500, 2000, 5500):
+            for snr in (3, 5, 10):
+                rng = np.random.default_rng(density + snr)
+                curves, true = random_walks(size, density * np.prod(size) / 1e6, rng)
+                image = snr_image(curves, shape, spacing, snr, 1)
+                mid, low, high, part = length_ratio(image, spacing, true)
+                made = true / np.prod(size) * 1e6
+                print(
+                    f"{spacing} {made:6.0f} mm/mm3 SNR {snr:2d}: {mid:.2f} ({low:.2f} to {high:.2f}), "
+                    f"labelled {100 * part:.1f} %",
+                    flush=True,
+                )
+        for snr in (5, 10):
+            row = []
+            for way in DIRECTIONS:
+                curves, true = crossing(size, way, 10, np.random.default_rng(5))
+                image = snr_image(curves, shape, spacing, snr, 2, beads=0.0)
+                row.append(length_ratio(image, spacing, true)[0])
+            print(
+                f"{spacing} straight, SNR {snr}, 8 directions: "
+                + " ".join(f"{r:.2f}" for r in row)
+                + f"; largest departure from the mean {100 * np.max(np.abs(row / np.mean(row) - 1)):.1f} %",
+                flush=True,
+            )
+
+
+def report_speed():
+    size = np.asarray((192, 320, 320)) * 2.0
+    curves, _ = random_walks(size, 250 * np.prod(size) / 1e6, np.random.default_rng(0))
+    image = volume_of(snr_image(curves, (192, 320, 320), SPACING_UM, 6, 0), SPACING_UM)
+    plan = plan_ridges(image.grid, SETTINGS)
+    trace_axons(image)
+    seen = survey(image, plan)
+    ridge, whole = [], []
+    for _ in range(3):
+        start = time.process_time()
+        score_block(image, plan, seen.levels, (0, 0, 0), image.grid.shape) >= 4.0  # noqa: B015
+        ridge.append(time.process_time() - start)
+        start = time.process_time()
+        trace_axons(image)
+        whole.append(time.process_time() - start)
+    mvox = image.grid.n_voxels / 1e6
+    print(
+        f"{mvox:.0f} Mvoxel, 250 mm/mm3: ridge + threshold {mvox / min(ridge):.1f}, all with three "
+        f"skeletons and lengths {mvox / min(whole):.1f} Mvoxel per CPU-s"
+    )
+
+
+class Repeated:
+    """A volume of any size that repeats a block: nothing of it is stored."""
+
+    def __init__(self, block, shape):
+        self.block, self.shape, self.dtype = block, shape, block.dtype
+
+    def __getitem__(self, key):
+        index = [np.arange(k.start, k.stop) % n for k, n in zip(key, self.block.shape, strict=True)]
+        return self.block[np.ix_(*index)]
+
+
+def report_memory(gigabytes, gigavoxel):
+    side = round((gigavoxel * 1e9 / 4) ** (1 / 3))
+    shape = (side, 2 * side, 2 * side)
+    rng = np.random.default_rng(0)
+    curves, _ = random_walks((200.0,) * 3, 800.0, rng)
+    block = snr_image(curves, (100, 100, 100), SPACING_UM, 6, 0)
+    grid = VoxelGrid(shape=shape, spacing_um=SPACING_UM)
+    start = time.process_time()
+    tracing = trace_axons(
+        Volume(data=Repeated(block, shape), grid=grid), memory_bytes=int(gigabytes * 2**30)
+    )
+    used = time.process_time() - start
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    print(
+        f"{grid.n_voxels / 1e9:.2f} Gvoxel with {gigabytes} GiB allowed: peak {peak:.2f} GiB, "
+        f"{grid.n_voxels / 1e6 / used:.1f} Mvoxel per CPU-s, {tracing.axons.length_um.sum() / 1e3:.0f} mm"
+    )
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("parts", nargs="*", default=[], help="planes lengths speed memory; all")
+    parser.add_argument("--edge-um", type=float, default=200.0, help="cube of made-up fibres")
+    parser.add_argument(
+        "--gigavoxel", type=float, default=0.5, help="size of the volume for memory"
+    )
+    options = parser.parse_args()
+    parts = options.parts or ["memory", "speed", "planes", "lengths"]
+    if "memory" in parts:
+        report_memory(1.0, options.gigavoxel)
+    if "speed" in parts:
+        report_speed()
+    if "planes" in parts:
+        report_planes()
+    if "lengths" in parts:
+        report_lengths(options.edge_um)
+
+
+if __name__ == "__main__":
+    main()
