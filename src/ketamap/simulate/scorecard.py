@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -28,6 +29,10 @@ DEFAULT_SEED = 2023
 
 ENSEMBLES = ("prior", "conditioned")
 """Draws from the priors, and those among them that pass every calibration row."""
+
+FIRST_DRAWS = 8
+"""Draws from the priors whose passes are kept by number, so that a check of a few seconds sees
+whether a scorecard is of this model."""
 
 _DRAWS_PER_TASK = 5
 _LEVELS = {"median": 50.0, "low_95": 2.5, "high_95": 97.5}
@@ -63,8 +68,9 @@ def run_scorecard(
         ``low_95`` and ``high_95`` of the first number, ``ensemble`` (medians of all numbers,
         text), ``ensemble_in`` (whether the medians pass), ``unsolved`` (draws in which an
         experiment could not be solved; they count as not passed); the same over the
-        conditioned ensemble with ``conditioned_`` in front, and ``tried`` (draws tried to
-        find it).  Without draws these are NaN, empty, False and 0.
+        conditioned ensemble with ``conditioned_`` in front; ``tried`` (draws tried to find
+        it) and ``first_passes`` (passes among the first `FIRST_DRAWS` from the priors).
+        Without draws these are NaN, empty, False and 0.
 
     Raises
     ------
@@ -83,9 +89,17 @@ def run_scorecard(
     frame["predicted"] = [_text(nominal[row]) for row in frame["id"]]
     frame["nominal_in"] = [passes(row, nominal[row]) for row in frame["id"]]
     run = _Run(n_draws, seed, workers, progress)
-    frame = _with_ensemble(frame, run.scores(tuple(range(n_draws)), 0), "")
+    prior = run.scores(tuple(range(n_draws)), 0)
+    frame = _with_ensemble(frame, prior, "")
+    frame["first_passes"] = first_passes(prior)
     chosen, frame["tried"] = run.calibrated()
     return _with_ensemble(frame, run.scores(chosen, 2), "conditioned_")
+
+
+def first_passes(scores: Sequence[Score | None]) -> list[int]:
+    """Count for every row the passes among the first `FIRST_DRAWS` draws; unsolved: none."""
+    first = [one for one in scores[:FIRST_DRAWS] if one is not None]
+    return [sum(passes(row, one[row]) for one in first) for row in scorecard_rows()["id"]]
 
 
 @dataclass(frozen=True, slots=True)

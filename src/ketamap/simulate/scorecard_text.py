@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from ketamap.simulate.scorecard import FIRST_DRAWS
+
 PASSING_PERCENT = 70.0
 """Pass rate over draws from which a row counts as passed."""
 
@@ -26,8 +28,8 @@ out*, *near-forced* (held out, but the structure hardly allows another answer), 
 table entry or an encoded delay). Rows that restate another one do not count (second table).
 The prototype's figures are those of the first draft of this model, over draws from its priors.
 
-Made by `{command}` (`ketamap simulate scorecard` writes the same page elsewhere); do not edit
-by hand.
+Made by `{command}`
+(`ketamap simulate scorecard` writes the same page elsewhere); do not edit by hand.
 """
 
 
@@ -88,6 +90,8 @@ def scorecard_markdown(frame: pd.DataFrame, *, n_draws: int, seed: int) -> str:
         _changes(frame),
         "## Known failures",
         _failures(frame),
+        "## Check",
+        _first(frame, n_draws),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -186,6 +190,16 @@ def _changes(frame: pd.DataFrame) -> str:
     changed = frame[frame["changed"] != ""]
     pairs = zip(changed["id"], changed["changed"], strict=True)
     return "\n".join(f"- **{row}**: {what}" for row, what in pairs) or "Nothing."
+
+
+def _first(frame: pd.DataFrame, n_draws: int) -> str:
+    counts = ", ".join(
+        f"{row} {n}" for row, n in zip(frame["id"], frame["first_passes"], strict=True)
+    )
+    return (
+        f"Passes among the first {min(n_draws, FIRST_DRAWS)} draws from the priors, by which a "
+        f"changed model is noticed within seconds: {counts}."
+    )
 
 
 def _failures(frame: pd.DataFrame) -> str:
