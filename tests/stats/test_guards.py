@@ -109,7 +109,11 @@ def test_a_shift_that_is_there_labels_relative_results():
 
 def test_unequal_variances_are_named_where_they_matter():
     compared = GroupVariances(
-        labels=("a", "b"), sizes=(4, 8), scale=np.ones((2, 9)), medians=np.array([2.0, 0.5])
+        labels=("a", "b"),
+        sizes=(4, 8),
+        scale=np.ones((2, 9)),
+        doubt=np.zeros((2, 9)),
+        medians=np.array([2.0, 0.5]),
     )
     (warning,) = variance_warnings(compared)
     assert "a (n = 4) 4.0 times b (n = 8)" in warning

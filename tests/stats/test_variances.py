@@ -80,6 +80,37 @@ def test_groups_without_freedom_are_not_compared():
     assert group_variances(np.zeros_like(x), DESIGN, GROUPS, x.mean(axis=0)) is None
 
 
+@pytest.mark.parametrize("n_regions", [25, 200])
+def test_the_doubt_of_a_scale_is_its_variance_over_cohorts(n_regions):
+    logs, doubts = [], []
+    for seed in range(150):
+        x, f = draw(seed, ratio=4.0, n_regions=n_regions)
+        order = np.argsort(x.mean(axis=0))[:: n_regions // 25]
+        rest = (x - f[:, None]) - DESIGN @ (np.linalg.pinv(DESIGN) @ (x - f[:, None]))
+        found = group_variances(rest, DESIGN, GROUPS, x.mean(axis=0))
+        logs.append(np.log(found.scale[:, order]))
+        doubts.append(found.doubt[:, order])
+    np.testing.assert_allclose(
+        np.mean(doubts, axis=(0, 2)), np.var(logs, axis=0).mean(axis=1), rtol=0.25
+    )
+
+
+def test_nothing_planted_in_few_regions_means_nothing_found_in_nine_of_ten_cohorts():
+    groups, design = ["a"] * 3 + ["b"] * 9, np.c_[np.ones(12), np.repeat([0.0, 1.0], [3, 9])]
+    noisy = np.repeat([2.0, 1.0], [3, 9])[:, None]
+    found = 0
+    for seed in range(100):
+        rng = np.random.default_rng([5, seed])
+        sd = 0.28 * np.exp(rng.normal(0, 0.45, 25))
+        x = rng.normal(5, 1, 25) + noisy * (0.3 * rng.normal(size=(12, 1)))
+        x = x + noisy * sd * rng.normal(size=(12, 25))
+        f = np.median(x - x.mean(axis=0), axis=1)
+        fit = fit_two_components(x, f - f.mean(), design, CONTRAST, groups=groups)
+        q = report_q(fit.shift.p, fit.relative.p, fit.absolute.p)
+        found += any((v < 0.05).any() for v in q)
+    assert found <= 0.10 * 100
+
+
 def test_standard_errors_are_those_of_the_truth():
     ratios = []
     for seed in range(40):

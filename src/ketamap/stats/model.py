@@ -211,7 +211,9 @@ def fit_two_components(
 
     Where the variances of groups differ (`GroupVariances.matters`), a region's residuals are
     divided by the scale of their group before its variance is moderated, the contrast takes
-    each group's scale back, and the shift has Welch's variance and degrees of freedom.  The
+    each group's scale back, and the shift has Welch's variance and degrees of freedom.  What
+    is unsure of the scales, few regions telling less, lowers the degrees of freedom: 2 / df
+    is the relative variance of a variance, and that of the scales is added to it.  The
     shift has them in any two groups of different size: one factor per animal is too little
     to tell whether the groups' factors vary alike.
     """
@@ -223,22 +225,22 @@ def fit_two_components(
     compared = (
         None if groups is None else group_variances(regional.residuals, design, groups, abundance)
     )
-    variance, scale = regional.variance, regional.scale
+    variance, scale, doubt = regional.variance, regional.scale, np.zeros(regional.scale.shape)
     g, vg, dg = (
         factor.effect[0],
         factor.variance[0] * factor.scale[0],
         np.full(len(contrasts), factor.df[0]),
     )
     if compared is not None and groups is not None and compared.matters:
-        variance, scale = _by_group(regional, design, groups, compared)
+        variance, scale, doubt = _by_group(regional, design, groups, compared)
     if compared is not None and groups is not None and (compared.matters or compared.lopsided):
         vg, dg = _welch(factor, design, groups)
     moderated = moderate(variance[usable], regional.df[usable], abundance[usable], trend=trend)
     posterior, df = np.full(regional.df.shape, np.nan), np.full(regional.df.shape, np.nan)
     posterior[usable], df[usable] = moderated.variance, moderated.df
     vr = posterior[:, None] * scale
-    dr = np.broadcast_to(df[:, None], vr.shape)
     with np.errstate(divide="ignore", invalid="ignore"):
+        dr = 2.0 / (2.0 / df[:, None] + doubt)
         satterthwaite = (vr + vg) ** 2 / (vr**2 / dr + vg**2 / dg)
     return TwoComponentFit(
         shift=Estimates(estimate=g, se=np.sqrt(vg), df=dg),
@@ -256,14 +258,18 @@ def _by_group(
     design: NDArray[np.float64],
     groups: Sequence[str],
     compared: GroupVariances,
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Variance of each region at scale 1, and what it is multiplied by in each contrast."""
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Variance of each region at scale 1, its multiple in each contrast, and that one's doubt."""
     sums, _ = sums_by_group(regional.residuals, design, membership(groups)[1])
     with np.errstate(divide="ignore", invalid="ignore"):
         variance = np.sum(sums / compared.scale, axis=0) / regional.df
     parts = np.asarray(regional.parts)
     variance = np.where(regional.df > 0, variance, np.nan)
-    return variance, np.sum(compared.scale[:, :, None] * parts, axis=0)
+    each = compared.scale[:, :, None] * parts
+    scale = each.sum(axis=0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        doubt = np.sum((each / scale) ** 2 * compared.doubt[:, :, None], axis=0)
+    return variance, scale, doubt
 
 
 def _welch(

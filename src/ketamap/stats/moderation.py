@@ -132,17 +132,21 @@ def fit_trend(
     fitted, residual mean square
         The latter is 0 where nothing is left over.  See `REGIONS_FOR_DEGREE`.
     """
-    degree = 0 if trend == "none" else sum(e.size >= n for n in REGIONS_FOR_DEGREE)
-    spread = float(np.ptp(x))
-    scaled = (x - x.mean()) / spread if spread > 0 else np.zeros_like(x)
-    if trend == "spline" and degree > 1 and spread > 0:
-        basis = _natural_spline(scaled, degree)
-    else:
-        basis = np.polynomial.chebyshev.chebvander(2.0 * scaled, degree)
+    basis = trend_basis(x, trend)
     weights, _, rank, _ = np.linalg.lstsq(basis, e, rcond=None)
     fitted = basis @ weights
     left = e.size - int(rank)
     return fitted, float(np.sum((e - fitted) ** 2) / left) if left > 0 else 0.0
+
+
+def trend_basis(x: NDArray[np.float64], trend: Trend = "polynomial") -> NDArray[np.float64]:
+    """Return what a trend is made of, shape ``(region, coefficient)``.  See `fit_trend`."""
+    degree = 0 if trend == "none" else sum(x.size >= n for n in REGIONS_FOR_DEGREE)
+    spread = float(np.ptp(x))
+    scaled = (x - x.mean()) / spread if spread > 0 else np.zeros_like(x)
+    if trend == "spline" and degree > 1 and spread > 0:
+        return _natural_spline(scaled, degree)
+    return np.asarray(np.polynomial.chebyshev.chebvander(2.0 * scaled, degree))
 
 
 def _natural_spline(x: NDArray[np.float64], degree: int) -> NDArray[np.float64]:

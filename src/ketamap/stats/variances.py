@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from ketamap.stats.moderation import LEAST_VARIANCE, fit_trend
+from ketamap.stats.moderation import LEAST_VARIANCE, fit_trend, trend_basis
 
 VARIANCE_RATIO = 1.5
 """Median ratio of two groups' variances from which they are not pooled.
@@ -46,6 +46,9 @@ class GroupVariances:
 
     scale: NDArray[np.float64]
     """Variance of each group over that of the region, shape ``(group, region)``."""
+
+    doubt: NDArray[np.float64]
+    """Variance of ln `scale`, same shape: how well so many regions tell it."""
 
     medians: NDArray[np.float64]
     """Median of `scale` over regions, shape ``(group,)``."""
@@ -137,15 +140,21 @@ def group_variances(
     d = df[:, whole]
     e = np.log(np.maximum(variance, LEAST_VARIANCE * middle))
     e += np.log(d / 2) - special.digamma(d / 2)
-    trend = np.full(sums.shape, np.nan)
-    for row, values in zip(trend, e, strict=True):
-        row[whole] = fit_trend(values, abundance[whole])[0]
-        row[~whole] = np.median(row[whole])
     share = df.sum(axis=1, keepdims=True) / df.sum()
-    scale = np.exp(trend - np.sum(share * trend, axis=0))
+    e -= np.sum(share * e, axis=0)
+    basis = trend_basis(abundance[whole])
+    leverage = np.sum((basis @ np.linalg.pinv(basis)) * np.eye(len(basis)), axis=1)
+    trend, doubt = np.full(sums.shape, np.nan), np.full(sums.shape, np.nan)
+    for row, unsure, values in zip(trend, doubt, e, strict=True):
+        row[whole], left = fit_trend(values, abundance[whole])
+        row[~whole] = np.median(row[whole])
+        unsure[whole] = left * leverage
+        unsure[~whole] = np.median(unsure[whole])
+    scale = np.exp(trend)
     return GroupVariances(
         labels=labels,
         sizes=tuple(int(n) for n in member.sum(axis=1)),
         scale=scale,
+        doubt=doubt,
         medians=np.median(scale[:, whole], axis=1),
     )
