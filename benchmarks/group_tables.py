@@ -183,7 +183,7 @@ def parity_cases():
     ]  # fmt: skip
 
 
-def null_cases(draws):
+def null_cases():
     """7: splits of real animals that were treated alike."""
     table, animals = load("aboharb2025_B3", ["MDMA"])
     brains, n = Brains(table, animals), len(animals)
@@ -202,14 +202,14 @@ def null_cases(draws):
                 group = ["b" if k in treated else "a" for k in range(12)]
                 hits.append(any_found(brains.fit(group, "~ split + group")[1]))
     rows.append(null_row("7 B1, two of each drug v two, all splits", hits))
-    for name in ("Sham_Familiar", "Sham_Novel", "Lesion_Familiar"):
+    for name in ("Sham_Familiar", "Sham_Novel", "Lesion_Familiar", "Lesion_Novel"):
         table, animals = load("dimmock2025_cs1", [name])
-        brains, hits = Brains(table, animals), []
-        for seed in range(draws):
-            order = np.random.default_rng([7, seed]).permutation(len(animals))
-            group = np.where(order < len(animals) // 2, "b", "a")
-            hits.append(any_found(brains.fit(group)[1]))
-        rows.append(null_row(f"7 CS1 {name}, 5 v 5", hits))
+        brains, n = Brains(table, animals), len(animals)
+        hits = [
+            any_found(brains.fit(["b" if k in treated else "a" for k in range(n)])[1])
+            for treated in combinations(range(1, n), n // 2)
+        ]
+        rows.append(null_row(f"7 CS1 {name}, {n // 2} v {n - n // 2}, all splits", hits))
     rows.append(("7 YWW saline splits; 11 YWW ketamine v saline", "-", "table not here", None))
     return rows
 
@@ -313,7 +313,7 @@ def acceptance(draws):
         return [("cases on published tables", "-", f"no tables in {DATA.name}", None),
                 *exact_cases()]  # fmt: skip
     return [
-        *partition_cases(), *replicate_cases(), *parity_cases(), *null_cases(draws),
+        *partition_cases(), *replicate_cases(), *parity_cases(), *null_cases(),
         *plasmode_case(draws), *published_cases(), *exact_cases(),
     ]  # fmt: skip
 

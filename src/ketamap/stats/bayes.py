@@ -69,6 +69,10 @@ class Sampling:
     """The same seed gives the same draws on the same machine."""
 
 
+LONGER = Sampling(warmup=1200, draws=2400)
+"""Where the first run of `shrink` does not agree well enough, if no sampling was asked for."""
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Shrunken:
     """Shrunken effects of one contrast."""
@@ -116,7 +120,7 @@ def shrink(
         division share is then taken from the residuals.  Left out: it is taken as none, and
         what a division shares by chance is taken for an effect.
     sampling
-        How; None: four chains of 600 draws.
+        How; None: four chains of 600 draws, and of 2400 where these do not agree well.
 
     Returns
     -------
@@ -133,28 +137,62 @@ def shrink(
 
     Notes
     -----
-    The model: with b_r, se_r, df_r the relative effect of region r with its moderated standard error
-    and G, se_G, df_G the brain-wide shift: b_r ~ t(df_r, delta_r, se_r), G ~ t(df_G, S,
+    The model: with b_r, se_r, df_r the relative effect of region r with its moderated standard
+    error and G, se_G, df_G the brain-wide shift: b_r ~ t(df_r, delta_r, se_r), G ~ t(df_G, S,
     se_G), delta_r = m_division + t_r x u_r, u_r ~ t(4), m ~ normal(0, t_m).  With
-    `values`, b_r has an error e_division besides, normal(0, rho k s_division^2), and se_r^2
+    `values`, b_r has an error sqrt(rho) se_r e_division besides, e ~ normal(0, 1), and se_r^2
     loses its part rho: rho is the share of residual variance that regions of a division have
-    in common (from the variance of residual means of divisions).  The animal factors stand in G and its standard error, regional variances in se_r and df_r, both
-    integrated out, so that the t likelihoods are those of the animals' values.  Absolute
-    effects are delta_r + S.  Scales t, t_m have half-normal priors of twice the median se_r, S a
+    in common (from the variance of means of standardised residuals).  The animal factors
+    stand in G and its standard error, regional variances in se_r and df_r, both integrated
+    out, so that the t likelihoods are those of the animals' values.  Absolute effects are
+    delta_r + S.  Scales t, t_m have half-normal priors of twice the median se_r, S a
     normal prior of 10 se_G: no prior has a size of its own.
     """
-    numpyro, jax = _extra()
+    extra = _extra()
     rows, shift = _rows_of(effects, contrast)
     division = np.array(divisions_of(rows["region_id"].to_numpy(dtype=np.int64), structures))
-    names, of = np.unique(division, return_inverse=True)
-    how = sampling or Sampling()
-    common = np.zeros(len(names))
+    _, of = np.unique(division, return_inverse=True)
+    common = np.zeros(len(rows))
     if values is not None and groups is not None:
         common = shared_noise(rows, of, values, groups)
     data = _Data.of(rows, shift, of, common)
-    kernel = numpyro.infer.NUTS(_model(numpyro), target_accept_prob=0.9)
+    run = _sampled(data, sampling or Sampling(), *extra)
+    if sampling is None and not run.good:
+        run = _sampled(data, LONGER, *extra)
+    _require_agreement(run.rhat, run.ess)
+    return Shrunken(
+        frame=_frame(rows, division, run, float(shift["estimate_log2"])),
+        worst_rhat=run.rhat,
+        least_ess=run.ess,
+        divergences=run.divergences,
+        warnings=tuple(_notes(run.rhat, run.ess, run.divergences)),
+    )
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class _Run:
+    """Draws of all chains, and how well they agree."""
+
+    draws: dict[str, NDArray[np.float64]]
+    checks: dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]
+    divergences: int
+
+    @property
+    def rhat(self) -> float:
+        return max(float(np.max(r)) for r, _ in self.checks.values())
+
+    @property
+    def ess(self) -> float:
+        return min(float(np.min(e)) for _, e in self.checks.values())
+
+    @property
+    def good(self) -> bool:
+        return self.rhat <= RHAT_GOOD and self.ess >= ESS_GOOD
+
+
+def _sampled(data: _Data, how: Sampling, numpyro: Any, jax: ModuleType) -> _Run:
     chain = numpyro.infer.MCMC(
-        kernel,
+        numpyro.infer.NUTS(_model(numpyro), target_accept_prob=0.9),
         num_warmup=how.warmup,
         num_samples=how.draws,
         num_chains=how.chains,
@@ -166,17 +204,10 @@ def shrink(
         k: np.asarray(v, dtype=np.float64)
         for k, v in chain.get_samples(group_by_chain=True).items()
     }
-    divergences = int(np.sum(np.asarray(chain.get_extra_fields()["diverging"])))
-    checks = {k: _check(numpyro, draws[k]) for k in ("delta", "shift", "spread", "between")}
-    worst = max(float(np.max(r)) for r, _ in checks.values())
-    least = min(float(np.min(e)) for _, e in checks.values())
-    _require_agreement(worst, least)
-    return Shrunken(
-        frame=_frame(rows, division, draws, checks["delta"], float(shift["estimate_log2"])),
-        worst_rhat=worst,
-        least_ess=least,
-        divergences=divergences,
-        warnings=tuple(_notes(worst, least, divergences)),
+    return _Run(
+        draws=draws,
+        checks={k: _check(numpyro, draws[k]) for k in ("delta", "shift", "spread", "between")},
+        divergences=int(np.sum(np.asarray(chain.get_extra_fields()["diverging"]))),
     )
 
 
@@ -202,27 +233,28 @@ def shared_noise(
     Returns
     -------
     ndarray
-        Shape ``(division,)``.  The share of variance in common is one for all divisions; it
-        is at most 0.9, and 0 where divisions vary no more than independent regions would.
+        Shape ``(region,)``: the same part of the standard error of each region, 0 where a
+        division has one region.  The part is one for all divisions; it is at most 0.9 of the
+        variance, and 0 where divisions vary no more than independent regions would.
     """
     wide = values.pivot_table(index="animal", columns="region_id", values="log2_relative")
-    wide = wide.reindex(columns=rows["region_id"].to_numpy()) * LN2
+    wide = wide.reindex(columns=rows["region_id"].to_numpy())
     label = np.array([groups[str(a)] for a in wide.index])
     rest = (wide - wide.groupby(label).transform("mean")).to_numpy(dtype=np.float64)
     df = max(len(wide) - len(set(label)), 1)
-    each = np.nansum(rest**2, axis=0) / df
+    size = np.sqrt(np.nansum(rest**2, axis=0) / df)
+    known = ~np.isnan(rest)
+    standard = np.where(known, rest, 0.0) / np.where(size > 0, size, 1.0)
     n = np.bincount(division)
     members = np.eye(len(n))[division]
-    known = np.nan_to_num(rest)
-    means = known @ members / np.maximum((~np.isnan(rest)).astype(np.float64) @ members, 1.0)
-    variance, usual = np.sum(means**2, axis=0) / df, each @ members / n
-    several = n > 1
+    means = standard @ members / np.maximum(known.astype(np.float64) @ members, 1.0)
+    variance, several = np.sum(means**2, axis=0) / df, n > 1
+    se = rows["se_log2"].to_numpy(dtype=np.float64) * LN2
     if not several.any():
-        return np.zeros(len(n))
-    share = (variance - usual / n)[several].sum() / (usual * (1.0 - 1.0 / n))[several].sum()
-    se2 = (rows["se_log2"].to_numpy(dtype=np.float64) * LN2) ** 2
-    scale = np.array([np.median(se2[division == k]) for k in range(len(n))])
-    return np.asarray(np.sqrt(np.clip(share, 0.0, 0.9) * scale) * several)
+        return np.zeros(len(se))
+    beyond = np.sum(variance[several] - 1.0 / n[several])
+    share = np.clip(beyond / np.sum(1.0 - 1.0 / n[several]), 0.0, 0.9)
+    return np.asarray(np.sqrt(share) * se * several[division])
 
 
 def _extra() -> tuple[Any, ModuleType]:
@@ -266,7 +298,7 @@ class _Data:
 
         return cls(
             effect=column("estimate_log2") * LN2,
-            se=np.sqrt(np.maximum((column("se_log2") * LN2) ** 2 - common[division] ** 2, 1e-12)),
+            se=np.sqrt((column("se_log2") * LN2) ** 2 - common**2),
             df=np.minimum(column("df"), 1e4),
             division=division,
             common=common,
@@ -300,8 +332,8 @@ def _model(numpyro: Any) -> Callable[[_Data], None]:
         spread = numpyro.sample("spread", dist.HalfNormal(noise))
         between = numpyro.sample("between", dist.HalfNormal(noise))
         shift = numpyro.sample("shift", dist.Normal(0.0, SHIFT_OVER_NOISE * data.shift_se))
-        with numpyro.plate("divisions", len(data.common)):
-            chance = numpyro.sample("chance", dist.Normal(0.0, 1.0)) * data.common
+        with numpyro.plate("divisions", int(data.division.max()) + 1):
+            chance = numpyro.sample("chance", dist.Normal(0.0, 1.0))
             height = numpyro.sample("height", dist.Normal(0.0, 1.0))
         with numpyro.plate("regions", len(data.effect)):
             size = numpyro.sample("size", dist.InverseGamma(TAIL_DF / 2, TAIL_DF / 2))
@@ -310,7 +342,7 @@ def _model(numpyro: Any) -> Callable[[_Data], None]:
             numpyro.deterministic("delta", delta)
             numpyro.sample(
                 "seen",
-                dist.StudentT(data.df, delta + chance[data.division], data.se),
+                dist.StudentT(data.df, delta + chance[data.division] * data.common, data.se),
                 obs=data.effect,
             )
         numpyro.sample(
@@ -357,12 +389,11 @@ def _notes(rhat: float, ess: float, divergences: int) -> list[str]:
 def _frame(
     rows: pd.DataFrame,
     division: NDArray[np.str_],
-    draws: dict[str, NDArray[np.float64]],
-    checked: tuple[NDArray[np.float64], NDArray[np.float64]],
+    run: _Run,
     shift_log2: float,
 ) -> pd.DataFrame:
-    delta = draws["delta"].reshape(-1, len(rows)) / LN2
-    shift = draws["shift"].reshape(-1, 1) / LN2
+    delta = run.draws["delta"].reshape(-1, len(rows)) / LN2
+    shift = run.draws["shift"].reshape(-1, 1) / LN2
     plain = rows["estimate_log2"].to_numpy(dtype=np.float64)
     blocks = []
     for estimand, sample, estimate in (
@@ -377,6 +408,6 @@ def _frame(
         block["low_log2"], block["high_log2"] = low, high
         block["sign_probability"] = np.mean(np.sign(sample) == np.sign(mean), axis=0)
         block["rank"] = np.argsort(np.argsort(-np.abs(mean), kind="stable")) + 1
-        block["rhat"], block["ess"] = checked
+        block["rhat"], block["ess"] = run.checks["delta"]
         blocks.append(block)
     return pd.concat(blocks, ignore_index=True)

@@ -264,9 +264,11 @@ def _trees(
 ) -> dict[str, Structures]:
     """Tree of each measure: the atlas's, else the one that its rows tell."""
     from ketamap.stats import structures_from_table
+    from ketamap.stats.rows import with_plain_names
 
+    table = with_plain_names(frame)
     return {
-        name: structures_from_table(rows_of(frame, name)) if structures is None else structures
+        name: structures_from_table(rows_of(table, name)) if structures is None else structures
         for name in result.measures
     }
 

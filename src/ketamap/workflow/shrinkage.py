@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from ketamap.core.atlas import Structures
+from ketamap.core.errors import DesignError
 from ketamap.core.measures import measure_of
 from ketamap.workflow.answers import Answers
 
@@ -30,7 +31,7 @@ def shrunken(
     -------
     frame
         `ketamap.stats.bayes.Shrunken.frame` of every measure and contrast; None where no
-        chain agreed.
+        chain agreed or no two regions are tested.
     notes
         What a reader must know, each once, with the contrasts it holds for.
 
@@ -44,11 +45,19 @@ def shrunken(
     frames: list[pd.DataFrame] = []
     told: dict[str, list[str]] = {}
     for measure, one in answers.by_measure.items():
+        who = one.animal_factors
+        groups = dict(zip(who["animal"].astype(str), who["group"].astype(str), strict=True))
         for contrast in one.contrasts:
             where = f"{measure_of(measure).short}, {contrast}"
             try:
-                found = shrink(one.effects, trees[measure], contrast=contrast)
-            except SamplingError as error:
+                found = shrink(
+                    one.effects,
+                    trees[measure],
+                    contrast=contrast,
+                    values=one.values,
+                    groups=groups,
+                )
+            except (SamplingError, DesignError) as error:
                 told.setdefault(f"Not shrunken: {error}", []).append(where)
                 continue
             frames.append(found.frame)
