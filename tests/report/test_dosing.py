@@ -27,8 +27,13 @@ def sections(study):
 
 
 @pytest.fixture(scope="module")
-def page(study):
-    return Page(render_report(study))
+def html(study):
+    return render_report(study)
+
+
+@pytest.fixture(scope="module")
+def page(html):
+    return Page(html)
 
 
 def cells_of(section, region):
@@ -175,17 +180,17 @@ def test_groups_of_one_dose_share_a_hue_and_pale_with_fewer_days():
     assert re.fullmatch(r"#[0-9a-f]{6}", colours["30 mg/kg 5 d"])
 
 
-def test_shrunken_effects_stand_beside_the_tests_and_call_nothing(make_report, study):
+def test_shrunken_effects_stand_beside_the_tests_and_call_nothing(make_report, study, html):
     frame = study.effects.query("estimand != 'shift' and testable")
     frame = frame[["region_id", "acronym", "measure", "contrast", "estimand"]].assign(
         shrunken_log2=0.5, low_log2=0.2, high_log2=0.9, rhat=1.004, ess=812.0
     )
     parts = dose_parts()
-    html = render_report(
+    drawn = render_report(
         make_report(**(parts | {"further": parts["further"] | {"shrunken": frame}}))
     )
-    assert html.count("+0.50 [+0.20, +0.90]") == len(frame)
-    assert "R-hat is at most 1.004" in html
-    plain = re.findall(r'data-status="[^"]+" data-region="\d+"', render_report(study))
-    assert re.findall(r'data-status="[^"]+" data-region="\d+"', html) == plain
-    assert "Shrunken" not in render_report(study)
+    assert drawn.count("+0.50 [+0.20, +0.90]") == len(frame)
+    assert "R-hat is at most 1.004" in drawn
+    plain = re.findall(r'data-status="[^"]+" data-region="\d+"', html)
+    assert re.findall(r'data-status="[^"]+" data-region="\d+"', drawn) == plain
+    assert "Shrunken" not in html

@@ -155,7 +155,7 @@ def test_a_budget_buys_power_or_questions():
     cells = frame.set_index(["doses", "days"])
     assert cells.loc[(1, 1), "power_pair"] > cells.loc[(2, 3), "power_pair"]
     assert cells.loc[(2, 3), "power_any_growing"] > cells.loc[(2, 3), "power_pair"] - 0.05
-    more = budget_frame(noise(), 72, LN2, PLAN).set_index(["doses", "days"])
+    more = budget_frame(noise(), 45, LN2, PLAN).set_index(["doses", "days"])
     assert more.loc[(2, 3), "power_any_growing"] > cells.loc[(2, 3), "power_any_growing"]
     with pytest.raises(DesignError, match="5 animals do not suffice"):
         budget_frame(noise(), 5, LN2, PLAN)

@@ -18,9 +18,17 @@ def files(tmp_path):
     plan = default_cohort(seed=3, animals_per_group=3)
     frame = cohort_table(plan, ATLAS, 3)
     animals_frame(plan).to_csv(tmp_path / "animals.csv", index=False)
-    (tmp_path / "design.yaml").write_text("factor: group\ncontrol: vehicle 10 d\n")
+    (tmp_path / "design.yaml").write_text(
+        "factor: group\ncontrol: vehicle 10 d\npermutations: 0\n", encoding="utf-8"
+    )
     total = frame.rename(columns={"total": "count", "volume_total_mm3": "volume_mm3"})
     return tmp_path, total[["animal", "region_id", "acronym", "hemisphere", "count", "volume_mm3"]]
+
+
+@pytest.fixture
+def no_page(monkeypatch):
+    """Leave the page out where numbers are the point: it takes most of the time."""
+    monkeypatch.setattr("ketamap.workflow.analysis.report", lambda folder: folder / "report.html")
 
 
 def shift_of(folder, table, name="out", **options):
@@ -36,6 +44,7 @@ def shift_of(folder, table, name="out", **options):
     return effects[effects.estimand == "shift"].estimate_log2.to_numpy(), result
 
 
+@pytest.mark.usefixtures("no_page")
 def test_acronyms_alone_give_the_same_as_ids(files):
     folder, table = files
     by_id, first = shift_of(folder, table, "a")
@@ -44,6 +53,7 @@ def test_acronyms_alone_give_the_same_as_ids(files):
     assert len(second.effects) == len(first.effects)
 
 
+@pytest.mark.usefixtures("no_page")
 def test_an_empty_id_column_is_as_good_as_none(files):
     folder, table = files
     by_id, _ = shift_of(folder, table, "a")
@@ -61,6 +71,7 @@ def test_a_nested_table_of_unknown_structures_is_refused(files):
         shift_of(folder, strange)
 
 
+@pytest.mark.usefixtures("no_page")
 def test_volumes_can_come_from_the_atlas(files):
     folder, table = files
     with_volumes, _ = shift_of(folder, table, "a", atlas="phantom_mouse_200um")
@@ -83,6 +94,7 @@ def test_an_analysis_does_not_overwrite_a_study_or_other_files(files):
             shift_of(folder, table, name)
 
 
+@pytest.mark.usefixtures("no_page")
 def test_an_analysis_may_be_repeated_in_its_folder(files):
     folder, table = files
     once, _ = shift_of(folder, table)
@@ -90,6 +102,7 @@ def test_an_analysis_may_be_repeated_in_its_folder(files):
     np.testing.assert_array_equal(once, again)
 
 
+@pytest.mark.usefixtures("no_page")
 def test_a_table_without_hierarchy_needs_no_atlas(files):
     """Regions of another species: nothing nests, nothing is known."""
     folder, table = files
@@ -108,13 +121,16 @@ def test_the_report_lists_the_animals_of_the_analysis(files):
     assert isinstance(pd.read_csv(folder / "out" / "animals.csv"), pd.DataFrame)
 
 
+@pytest.mark.usefixtures("no_page")
 def test_the_answers_of_a_dose_and_duration_design_are_written(files):
     folder, table = files
     groups = [(dose, days) for dose in (0, 30, 100) for days in (1, 5, 10) for _ in range(3)]
     animals = pd.DataFrame(groups, columns=["dose_mg_per_kg", "days"])
     animals["animal"] = [f"m{k}" for k in range(len(animals))]
     animals.to_csv(folder / "animals.csv", index=False)
-    (folder / "design.yaml").write_text("dose: dose_mg_per_kg\nduration: days\ncontrol: 0\n")
+    (folder / "design.yaml").write_text(
+        "dose: dose_mg_per_kg\nduration: days\ncontrol: 0\npermutations: 0\n"
+    )
     del table
     whole = cohort_table(default_cohort(seed=3, animals_per_group=3), ATLAS, 3)
     one = whole[whole.animal == whole.animal.iloc[0]].rename(
@@ -131,6 +147,7 @@ def test_the_answers_of_a_dose_and_duration_design_are_written(files):
         assert len(frame) == len(result.further(name))
 
 
+@pytest.mark.usefixtures("no_page")
 def test_permutations_can_be_asked_for_and_forbidden(files):
     folder, table = files
     _, asked = shift_of(folder, table, permutations=300)

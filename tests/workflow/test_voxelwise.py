@@ -16,7 +16,7 @@ from ketamap.core.errors import (
 )
 from ketamap.core.tables import CELLS
 from ketamap.io.images import open_image
-from ketamap.io.manifests import read_json
+from ketamap.io.manifests import read_json, write_json
 from ketamap.io.tables import read_table, write_table
 from ketamap.workflow.voxel_inputs import Mapping
 from ketamap.workflow.voxelwise import voxelwise
@@ -27,7 +27,7 @@ COARSE = Mapping(resolution_um=200.0, kernel_um=250.0)
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
-    return make_study(tmp_path_factory.mktemp("study"))
+    return make_study(tmp_path_factory.mktemp("study"), cells=8000)
 
 
 @pytest.fixture(scope="module")
@@ -148,11 +148,12 @@ def test_two_atlases_do_not_go_together(copy, tmp_path):
     fails(copy, InputError, "ket_06 was registered to phantom_mouse_100um", tmp_path)
 
 
-def test_a_failed_registration_needs_consent(tmp_path):
-    folder = make_study(tmp_path / "study", verdict="fail", cells=1500)
-    fails(folder, RegistrationError, "--accept-failed", tmp_path)
+def test_a_failed_registration_needs_consent(copy, tmp_path):
+    path = copy / "animals" / "veh_00" / "registration" / "qc.json"
+    write_json(path, read_json(path) | {"verdict": "fail", "reasons": ["made so"]})
+    fails(copy, RegistrationError, "--accept-failed", tmp_path)
     result = voxelwise(
-        folder, out=tmp_path / "out", mapping=COARSE, permutations=100, accept_failed=True
+        copy, out=tmp_path / "out", mapping=COARSE, permutations=100, accept_failed=True
     )
     assert any("veh_00: registration fail. made so" in w for w in result.warnings)
 

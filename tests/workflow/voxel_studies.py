@@ -1,5 +1,7 @@
 """A small study folder, made without images: registrations, cells, animals and a design."""
 
+import shutil
+
 import numpy as np
 import pandas as pd
 
@@ -20,9 +22,14 @@ CENTRE_UM = np.array([5200.0, 2600.0, 3300.0])
 RADIUS_UM = 900.0
 
 
-def make_study(folder, *, per_group=4, fold=3.0, cells=6000, verdict="pass"):
+SHAPES = 2
+"""Brains of different shape; the others are their copies."""
+
+
+def make_study(folder, *, per_group=4, fold=3.0, cells=6000):
     """Write animals whose treated group has so many times as many cells about `CENTRE_UM`."""
     atlas = open_atlas(ATLAS)
+    transforms = [random_transform(atlas, k, displacement_um=60.0) for k in range(SHAPES)]
     places = atlas.grid.to_um(np.argwhere(atlas.brain_mask))
     near = np.linalg.norm(places - CENTRE_UM, axis=1) < RADIUS_UM
     names, groups = [], []
@@ -30,27 +37,13 @@ def make_study(folder, *, per_group=4, fold=3.0, cells=6000, verdict="pass"):
         treated = k >= per_group
         name = f"{'ket' if treated else 'veh'}_{k:02d}"
         rng = np.random.default_rng(k)
-        transform = random_transform(atlas, k, displacement_um=60.0)
+        transform = transforms[k % SHAPES]
         weight = np.exp(0.1 * rng.normal()) * np.where(near & treated, fold, 1.0)
         count = rng.poisson(cells * np.exp(0.1 * rng.normal()) * weight.mean())
         picked = places[rng.choice(len(places), count, p=weight / weight.sum())]
         atlas_um = picked + rng.uniform(-99.0, 99.0, picked.shape)
         one = folder / "animals" / name
-        quality = RegistrationQuality(
-            ncc=0.95, lncc=0.8, least_jacobian=0.5, inverse_error_p95_um=3.0,
-            verdict=verdict if k == 0 else "pass",
-            reasons=("made so",) if verdict != "pass" and k == 0 else (),
-        )  # fmt: skip
-        save_registration(
-            one / "registration",
-            Registration(
-                transform=transform,
-                quality=quality,
-                sample_grid=sample_grid(atlas, transform, (50.0, 50.0, 50.0)),
-                orientation=Orientation("psl"),
-                atlas=ATLAS,
-            ),
-        )
+        _register(folder, one, atlas, transform, k)
         sample_um = transform.to_sample(atlas_um)
         points = pd.DataFrame(sample_um, columns=["z_um", "y_um", "x_um"])
         points[["ap_um", "dv_um", "ml_um"]] = atlas_um
@@ -66,3 +59,24 @@ def make_study(folder, *, per_group=4, fold=3.0, cells=6000, verdict="pass"):
     about = {"title": "Small study", "note": "made up", "settings": {"design": design}}
     write_json(folder / "analysis.json", about)
     return folder
+
+
+def _register(folder, one, atlas, transform, k):
+    """Write the registration of a shape once, and copy it for the animals that share it."""
+    first = folder / "animals" / f"veh_{k % SHAPES:02d}" / "registration"
+    if first.exists():
+        shutil.copytree(first, one / "registration")
+        return
+    quality = RegistrationQuality(
+        ncc=0.95, lncc=0.8, least_jacobian=0.5, inverse_error_p95_um=3.0, verdict="pass", reasons=()
+    )
+    save_registration(
+        one / "registration",
+        Registration(
+            transform=transform,
+            quality=quality,
+            sample_grid=sample_grid(atlas, transform, (50.0, 50.0, 50.0)),
+            orientation=Orientation("psl"),
+            atlas=ATLAS,
+        ),
+    )

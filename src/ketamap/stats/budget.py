@@ -67,16 +67,17 @@ def budget_frame(noise: Noise, animals: int, effect_ln: float, plan: PowerPlan) 
             np.searchsorted(cells.days, cells.day) + 1
         )
         grown = np.asarray(steps / (doses * days), dtype=np.float64)
+        constant, growing = _any_dose(
+            noise, design, cells, effect_ln * np.stack([np.ones(len(grown)), grown]), plan
+        )
         rows.append(
             {
                 "doses": doses,
                 "days": days,
                 "n_per_group": n,
                 "animals_used": n * (doses + 1) * days,
-                "power_any_constant": _any_dose(
-                    noise, design, cells, effect_ln * np.ones(len(grown)), plan
-                ),
-                "power_any_growing": _any_dose(noise, design, cells, effect_ln * grown, plan),
+                "power_any_constant": constant,
+                "power_any_growing": growing,
                 "power_pair": _pair(noise, design, n, doses * days, effect_ln, plan),
             }
         )
@@ -115,23 +116,32 @@ def _any_dose(
     noise: Noise,
     design: DesignMatrix,
     cells: Cells,
-    effects: NDArray[np.float64],
+    courses: NDArray[np.float64],
     plan: PowerPlan,
-) -> float:
-    """Power of the any-dose test at the threshold of BH, by the contrast closest to the truth."""
+) -> list[float]:
+    """Power of the any-dose test for each course of effects, shape ``(course, cell)``."""
     vectors = np.stack([c.vector for c in shape_contrasts(design, cells)])
     weights = vectors @ np.linalg.pinv(design.matrix)
-    size = np.linalg.norm(weights, axis=1)
-    best = float(np.max(np.abs(weights @ profile(design, effects)) / size))
-    distance = best / np.sqrt(noise.variance)
     freedom = _df(noise, design)
     t = np.linspace(0.0, 30.0, 121)
     p = MaximumT(weights @ weights.T).p(t, np.full(t.shape, freedom))
+    size = np.linalg.norm(weights, axis=1)
+    best = [float(np.max(np.abs(weights @ profile(design, one)) / size)) for one in courses]
+    return [_at_fdr(one / np.sqrt(noise.variance), t, p, freedom, plan) for one in best]
+
+
+def _at_fdr(
+    distance: NDArray[np.float64],
+    t: NDArray[np.float64],
+    p: NDArray[np.float64],
+    freedom: float,
+    plan: PowerPlan,
+) -> float:
+    """Mean power at the threshold of BH, by the contrast closest to the truth."""
     df, alpha = np.full(distance.shape, freedom), (1.0 - SHIFT_SHARE) * plan.alpha
     level, power = alpha, np.zeros(1)
     for _ in range(FIXED_POINT_STEPS):
-        one = _single_level(level, t, p, freedom)
-        power = two_sided_power(distance, df, one)
+        power = two_sided_power(distance, df, _single_level(level, t, p, freedom))
         hits = plan.changed * float(power.mean()) + (1.0 - plan.changed) * level
         level = max(alpha * hits, alpha / len(distance))
     return float(power.mean())
