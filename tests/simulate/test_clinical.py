@@ -26,6 +26,12 @@ def course():
     )
 
 
+def test_progress_reaches_the_end_of_all_members(ear):
+    both = [world(), world("spines")]
+    clinical_course(single_infusion(end_days=1.0), 1, worlds=both, times_h=[1.0], progress=ear)
+    assert ear.heard_all()
+
+
 def test_every_row_has_a_label_and_the_notice(course):
     assert set(course["quantity"]) == {*SIMULATED, *DERIVED}
     assert course["label"].notna().all()

@@ -25,8 +25,9 @@ def measured(plan, *, noise=0.05, seed=0):
     return pd.DataFrame({"time_h": TIMES, "value": exact * factor})
 
 
-def test_planted_values_come_back_from_exact_data(plan):
-    fit = fit_parameters(plan, measured(plan, noise=0.0), ["CL", "V1"])
+def test_planted_values_come_back_from_exact_data(plan, ear):
+    fit = fit_parameters(plan, measured(plan, noise=0.0), ["CL", "V1"], progress=ear)
+    assert ear.heard_all()
     assert fit.parameters == pytest.approx(TRUE, rel=1e-3)
     assert not fit.not_identified
 

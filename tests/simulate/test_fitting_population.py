@@ -35,8 +35,8 @@ def one_compartment(n_animals, seed, *, error=ERROR, spread=SPREAD):
     return animals
 
 
-def fit(animals):
-    return fit_animals(animals, ["CL", "V"], np.log([3.0, 0.7]))
+def fit(animals, **more):
+    return fit_animals(animals, ["CL", "V"], np.log([3.0, 0.7]), **more)
 
 
 def test_balanced_random_intercepts_are_those_of_the_analysis_of_variance():
@@ -54,8 +54,9 @@ def test_balanced_random_intercepts_are_those_of_the_analysis_of_variance():
     assert np.log(row["high_95"]) == pytest.approx(y.mean() + half, rel=1e-3)
 
 
-def test_many_animals_give_back_what_was_planted():
-    found = fit(one_compartment(60, 3))
+def test_many_animals_give_back_what_was_planted(ear):
+    found = fit(one_compartment(60, 3), progress=ear)
+    assert ear.heard_all()
     table = found.estimates.set_index("parameter")
     for name, value in TYPICAL.items():
         assert table.loc[name, "value"] == pytest.approx(value, rel=0.12)

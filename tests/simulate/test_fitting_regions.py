@@ -49,8 +49,9 @@ def planted(traces, *, noise, n=6, seed=0):
     return pd.DataFrame(rows, columns=columns), animals
 
 
-def test_planted_reaches_and_time_constant_come_back_from_exact_data(traces):
-    found = fit_regions(*planted(traces, noise=1e-4), measure=AXONS)
+def test_planted_reaches_and_time_constant_come_back_from_exact_data(traces, ear):
+    found = fit_regions(*planted(traces, noise=1e-4), measure=AXONS, progress=ear)
+    assert ear.heard_all()
     assert found.shared["value"].iloc[0] == pytest.approx(TAU_H, rel=0.05)
     reaches = found.regions.set_index("acronym")["reach_log2"] * np.log(2.0)
     for name, reach in REACH_LN.items():

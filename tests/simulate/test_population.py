@@ -67,19 +67,24 @@ def test_weight_varies_the_subject_not_the_parameters(plan):
     assert "weight" not in own
 
 
-def test_members_stay_apart(plan):
+def test_members_stay_apart(plan, ear):
     bands = simulate_ensemble(
-        plan, 4, columns=("occupancy_receptor",), worlds=worlds_of("affinity"), times_h=TIMES
-    )
+        plan, 4, columns=("occupancy_receptor",), worlds=worlds_of("affinity"), times_h=TIMES,
+        progress=ear,
+    )  # fmt: skip
+    assert ear.heard_all()
     assert set(bands["members"]) == {"default", "in_vitro"}
     assert set(bands["spread"]) == {"parameters"}
     at_1h = bands[bands["time_h"] == 1.0].set_index("members")["median"]
     assert at_1h["in_vitro"] > at_1h["default"]
 
 
-def test_a_cohort_carries_the_name_of_its_members(plan):
+def test_a_cohort_carries_the_name_of_its_members(plan, ear):
     population = Population(members=world("uptake_on"))
-    bands = simulate_cohort(plan, 2, columns=("da_acb",), times_h=TIMES, population=population)
+    bands = simulate_cohort(
+        plan, 22, columns=("da_acb",), times_h=TIMES[:2], population=population, progress=ear
+    )
+    assert ear.heard_all()
     assert set(bands["members"]) == {"uptake_on"}
 
 

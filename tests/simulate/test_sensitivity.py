@@ -23,8 +23,10 @@ def plan():
     return DosingPlan(name="p", subject=Subject(species="human"), doses=(dose,), end_h=72.0)
 
 
-def test_exposure_falls_one_to_one_with_clearance_and_ignores_receptors(plan):
-    table = local_sensitivities(plan, AUC, names=["CL", "IC50_ketamine", "weight_pv"])
+def test_exposure_falls_one_to_one_with_clearance_and_ignores_receptors(plan, ear):
+    names = ["CL", "IC50_ketamine", "weight_pv"]
+    table = local_sensitivities(plan, AUC, names=names, progress=ear)
+    assert ear.heard_all()
     elasticity = table.set_index("parameter")["elasticity"]
     assert elasticity["CL"] == pytest.approx(-1.0, abs=0.01)
     assert elasticity["IC50_ketamine"] == pytest.approx(0.0, abs=1e-6)
@@ -48,12 +50,13 @@ def test_fixed_parameters_have_no_prior():
     assert not {"weight", "mw_ketamine", "uptake_on"} & set(names)
 
 
-def test_screening_puts_clearance_first(plan):
+def test_screening_puts_clearance_first(plan, ear):
     pytest.importorskip("SALib")
     table = morris_screen(plan, AUC, names=["V1", "CL", "fu"], trajectories=4, seed=1)
     assert table["parameter"].iloc[0] == "CL"
     assert table["mu"].iloc[0] < 0.0
-    again = morris_screen(plan, AUC, names=["V1", "CL", "fu"], trajectories=4, seed=1)
+    again = morris_screen(plan, AUC, names=["V1", "CL", "fu"], trajectories=4, seed=1, progress=ear)
+    assert ear.heard_all()
     assert table.equals(again)
 
 

@@ -4,12 +4,14 @@ import pandas as pd
 import pytest
 import yaml
 
-from ketamap.core.errors import InputError
+from ketamap.core.errors import InputError, MissingInputError
 from ketamap.core.settings import Design
 from ketamap.phantom.density import own_volumes_mm3
 from ketamap.simulate.study import StudyGroup, simulated_study
 from ketamap.stats import analyse
 from ketamap.workflow.atlases import open_atlas
+from ketamap.workflow.power import Question
+from ketamap.workflow.simulation_power import study_power
 from ketamap.workflow.simulation_study import STUDY_ATLAS, read_study_plan, simulate_study
 
 ONE_DAY = "doses_mg_per_kg: [0, 100]\ndays: [10]\n"
@@ -62,6 +64,24 @@ def test_encoded_signs_of_both_measures_come_back_in_one_report(planted_study):
     page = done.report.read_text(encoding="utf-8")
     assert "encoded" in page
     assert "Simulated animals." in page
+
+
+@pytest.mark.slow
+def test_power_is_taken_from_the_animals_of_each_measure_and_grows_with_them(planted_study):
+    _, out = planted_study
+    found = study_power(out, question=Question(folds=(2.0,)))
+    assert list(found) == ["cells", "axon_length_mm"]
+    for measure, one in found.items():
+        relative = one.average[one.average["estimand"] == "relative"].sort_values("n_per_group")
+        assert relative["power"].is_monotonic_increasing
+        assert relative["power"].iloc[-1] > relative["power"].iloc[0]
+        assert (out / "power" / measure / "power.html").exists()
+    assert not found["cells"].average.equals(found["axon_length_mm"].average)
+
+
+def test_power_of_a_folder_without_a_simulated_study_is_refused(tmp_path):
+    with pytest.raises(MissingInputError, match="holds no simulated study"):
+        study_power(tmp_path)
 
 
 @pytest.mark.slow

@@ -90,6 +90,9 @@ def study(
         typer.Option("--beside", help="Folder of a measured study to set beside it."),
     ] = None,
     match: Match = None,
+    power: Annotated[
+        bool, typer.Option("--power", help="Tell how many mice find which change, by measure.")
+    ] = False,
 ) -> None:
     """Simulate the animals of a study, and analyse them as if they had been imaged."""
     from ketamap.workflow.simulation_study import simulate_study
@@ -104,8 +107,20 @@ def study(
             f"their direction and {one.right_sign} called; {one.called} calls in all."
         )
     typer.echo(f"Report: {done.report.resolve()}")
+    if power:
+        _power(out)
     if measured is not None:
         _beside(out, measured, None, match)
+
+
+def _power(folder: Path) -> None:
+    from ketamap.workflow.power_page import sentences
+    from ketamap.workflow.simulation_power import POWER, study_power
+
+    for measure, found in study_power(folder, reporter=ConsoleReporter()).items():
+        for line in sentences(found.average):
+            typer.echo(f"{measure}, noise as measured, changes as asked: {line}")
+        typer.echo(f"Power: {(folder / POWER / measure / 'power.html').resolve()}")
 
 
 @app.command()

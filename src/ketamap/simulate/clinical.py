@@ -10,6 +10,7 @@ import pandas as pd
 
 from ketamap.core.dosing import Dose, DosingPlan, Subject, repeat
 from ketamap.core.errors import InputError
+from ketamap.core.progress import Progress, silent
 from ketamap.core.space import FloatArray
 from ketamap.simulate.draws import draw_parameters
 from ketamap.simulate.engine import SolveError, shared_engine
@@ -120,7 +121,7 @@ def clinical_times_h(plan: DosingPlan) -> FloatArray:
     return np.asarray(times[times <= plan.end_h])
 
 
-def clinical_course(
+def clinical_course(  # noqa: PLR0913 (what is simulated, how, and who listens)
     plan: DosingPlan,
     n_draws: int = 100,
     *,
@@ -129,6 +130,7 @@ def clinical_course(
     times_h: Sequence[float] | FloatArray | None = None,
     patients: Patients | None = None,
     workers: int = 1,
+    progress: Progress = silent,
 ) -> pd.DataFrame:
     """Follow a regimen in patients: median and intervals, apart for each member.
 
@@ -151,6 +153,8 @@ def clinical_course(
         How patients differ, and the placebo response (encoded).
     workers
         Processes.
+    progress
+        Told how many draws of all members are done.
 
     Returns
     -------
@@ -174,9 +178,14 @@ def clinical_course(
     times = clinical_times_h(plan) if times_h is None else np.asarray(times_h, dtype=np.float64)
     patients = patients or Patients()
     parts = []
-    for one in worlds_of("mood") if worlds is None else worlds:
+    chosen = worlds_of("mood") if worlds is None else worlds
+    for k, one in enumerate(chosen):
         task = partial(_curves, plan, one.parameters("human"), seed, times, patients)
-        curves = [c for part in in_order(task, tasks_of(n_draws), workers) for c in part]
+        curves: list[FloatArray] = []
+        tasks = tasks_of(n_draws)
+        for draws, part in zip(tasks, in_order(task, tasks, workers), strict=True):
+            curves += part
+            progress(k * n_draws + draws.stop, len(chosen) * n_draws)
         parts.append(_bands(np.array(curves), times).assign(members=one.name))
     frame = pd.concat(parts, ignore_index=True)
     frame["label"] = frame["quantity"].map(CLINICAL_LABELS)

@@ -24,6 +24,7 @@ from scipy.stats import chi2
 
 from ketamap.core.dosing import DosingPlan
 from ketamap.core.errors import InputError
+from ketamap.core.progress import Progress, silent
 from ketamap.core.space import FloatArray
 from ketamap.simulate.engine import shared_engine
 from ketamap.simulate.parameters import EVERY_SPECIES, parameter_table, parameters_for
@@ -95,6 +96,7 @@ def fit_parameters(
     column: str = "plasma_ketamine_ng_per_ml",
     parameters: Mapping[str, float] | None = None,
     level: float = 0.95,
+    progress: Progress = silent,
 ) -> Fit:
     """Fit parameters to one subject's or a mean curve's concentrations.
 
@@ -113,6 +115,8 @@ def fit_parameters(
         Other values to use instead of the table's; also starting values.
     level
         Of the intervals.
+    progress
+        Told after the best fit and after each parameter's profile.
 
     Returns
     -------
@@ -140,7 +144,11 @@ def fit_parameters(
     bounds = _log_bounds(plan.subject.species, names)
     best = _minimise(problem.residuals, first, bounds)
     visited: list[tuple[str, float, float]] = []
-    ends = [_profile(problem, best, k, bounds, level, visited) for k in range(len(names))]
+    ends = []
+    for k in range(len(names)):
+        progress(1 + k, 1 + len(names))
+        ends.append(_profile(problem, best, k, bounds, level, visited))
+    progress(1, 1)
     table = pd.DataFrame(
         {
             "parameter": list(names),

@@ -28,6 +28,7 @@ from scipy.stats import chi2, t
 
 from ketamap.core.dosing import DosingPlan
 from ketamap.core.errors import InputError
+from ketamap.core.progress import Progress, silent
 from ketamap.core.space import FloatArray
 from ketamap.simulate.engine import shared_engine
 from ketamap.simulate.fitting import FARTHEST_LN
@@ -136,6 +137,7 @@ def fit_population(
     *,
     column: str = "plasma_ketamine_ng_per_ml",
     parameters: Mapping[str, float] | None = None,
+    progress: Progress = silent,
 ) -> PopulationFit:
     """Fit parameters to the concentrations of several animals.
 
@@ -152,6 +154,8 @@ def fit_population(
         State or readout that was measured.
     parameters
         Other values to use instead of the table's; also starting values.
+    progress
+        As in `fit_animals`.
 
     Raises
     ------
@@ -172,11 +176,15 @@ def fit_population(
                 _prediction(plans[str(name)], column, times, at, names, fixed),
             )
         )
-    return fit_animals(animals, names, np.log([start[n] for n in names]))
+    return fit_animals(animals, names, np.log([start[n] for n in names]), progress=progress)
 
 
 def fit_animals(
-    animals: Sequence[AnimalData], names: Sequence[str], start_ln: FloatArray
+    animals: Sequence[AnimalData],
+    names: Sequence[str],
+    start_ln: FloatArray,
+    *,
+    progress: Progress = silent,
 ) -> PopulationFit:
     """Fit any model of log predictions to several animals.
 
@@ -188,16 +196,20 @@ def fit_animals(
         Of the parameters.
     start_ln
         Logs of their starting values, shape ``(p,)``.
+    progress
+        Told how many turns are done of those there may be; most fits need fewer.
     """
     state = _State(
         typical=np.asarray(start_ln, dtype=np.float64),
         log_sds=np.full(len(names) + 1, np.log(_START_SD_LN)),
         own=np.zeros((len(animals), len(names))),
     )
-    for _ in range(_ROUNDS):
+    for turn in range(1, _ROUNDS + 1):
         state = _turn(animals, state)
+        progress(turn, _ROUNDS)
         if state.converged:
             break
+    progress(_ROUNDS, _ROUNDS)
     return _result(animals, names, start_ln, state)
 
 

@@ -23,6 +23,7 @@ from scipy.stats import chi2, f, t
 
 from ketamap.core.dosing import Dose, DosingPlan, Subject, repeat
 from ketamap.core.errors import InputError
+from ketamap.core.progress import Progress, silent
 from ketamap.core.space import FloatArray
 from ketamap.simulate.engine import shared_engine
 from ketamap.simulate.parameters import parameters_for
@@ -122,6 +123,7 @@ def fit_regions(
     acronyms: Sequence[str] | None = None,
     shared: str = "tau_trace",
     settings: StudySettings | None = None,
+    progress: Progress = silent,
 ) -> RegionFit:
     """Fit reaches of regions and one shared parameter of the trace.
 
@@ -139,6 +141,8 @@ def fit_regions(
         Parameter of the trace that all regions share.
     settings
         Detection of cells.
+    progress
+        Told how many values of ``shared`` are simulated.
 
     Raises
     ------
@@ -152,7 +156,11 @@ def fit_regions(
         raise InputError(msg)
     table = _table(values, animals, measure, acronyms, settings or StudySettings())
     grid = start[shared] * np.geomspace(1.0 / SHARED_RANGE, SHARED_RANGE, SHARED_POINTS)
-    traces = np.array([_traces(table, {shared: value}) for value in grid])
+    simulated = []
+    for done, value in enumerate(grid, start=1):
+        simulated.append(_traces(table, {shared: value}))
+        progress(done, len(grid))
+    traces = np.array(simulated)
     best = _vertex(np.log(grid), _least(table, traces).sum(axis=1))
     grid = np.append(grid, np.exp(best))
     traces = np.vstack([traces, _traces(table, {shared: float(np.exp(best))})])

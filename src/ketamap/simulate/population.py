@@ -20,6 +20,7 @@ from scipy.special import ndtri
 
 from ketamap.core.dosing import DosingPlan
 from ketamap.core.errors import InputError
+from ketamap.core.progress import Progress, silent
 from ketamap.core.space import FloatArray
 from ketamap.simulate.draws import draw_parameters, uniform_of
 from ketamap.simulate.engine import SolveError, default_times, shared_engine
@@ -140,7 +141,7 @@ def _bounds(species: str) -> dict[str, tuple[float, float]]:
     }
 
 
-def simulate_cohort(
+def simulate_cohort(  # noqa: PLR0913 (what is simulated, how, and who listens)
     plan: DosingPlan,
     n: int,
     *,
@@ -149,6 +150,7 @@ def simulate_cohort(
     times_h: Sequence[float] | FloatArray | None = None,
     population: Population | None = None,
     workers: int = 1,
+    progress: Progress = silent,
 ) -> pd.DataFrame:
     """Simulate many subjects and return bands, in bounded memory.
 
@@ -168,6 +170,8 @@ def simulate_cohort(
         How subjects differ, and the sides of the conflicts taken.
     workers
         Processes, one engine each.
+    progress
+        Told how many subjects are done.
 
     Returns
     -------
@@ -187,11 +191,13 @@ def simulate_cohort(
     one = partial(
         _one_subject, members.parameters(plan.subject.species), population.variability, seed
     )
-    bands = _bands(plan, n, one, columns=columns, times_h=times_h, workers=workers)
+    bands = _bands(
+        plan, n, one, columns=columns, times_h=times_h, workers=workers, progress=progress
+    )
     return bands.assign(members=members.name, spread=VARIABILITY)
 
 
-def simulate_ensemble(
+def simulate_ensemble(  # noqa: PLR0913 (what is simulated, how, and who listens)
     plan: DosingPlan,
     n_draws: int,
     *,
@@ -200,6 +206,7 @@ def simulate_ensemble(
     seed: int = 0,
     times_h: Sequence[float] | FloatArray | None = None,
     workers: int = 1,
+    progress: Progress = silent,
 ) -> pd.DataFrame:
     """Simulate the typical subject with drawn parameters, apart for each member.
 
@@ -208,14 +215,20 @@ def simulate_ensemble(
     ``parameters``.  A draw that cannot be solved is left out; ``n`` counts those solved.
     """
     parts = []
-    for one_world in worlds:
+    for k, one_world in enumerate(worlds):
         centre = one_world.parameters(plan.subject.species)
         one = partial(_one_draw, centre, seed)
         bands = _bands(
-            plan, n_draws, one, columns=columns, times_h=times_h, workers=workers, lenient=True
-        )
+            plan, n_draws, one, columns=columns, times_h=times_h, workers=workers,
+            progress=_part_of(progress, k, len(worlds)), lenient=True,
+        )  # fmt: skip
         parts.append(bands.assign(members=one_world.name, spread=UNCERTAINTY))
     return pd.concat(parts, ignore_index=True)
+
+
+def _part_of(progress: Progress, k: int, parts: int) -> Progress:
+    """Return what the ``k``-th of equal parts of a whole tells."""
+    return lambda done, total: progress(k * total + done, parts * total)
 
 
 Changed = tuple[DosingPlan, dict[str, float]]
@@ -231,7 +244,7 @@ def _one_draw(centre: Mapping[str, float], seed: int, plan: DosingPlan, k: int) 
     return plan, draw_parameters(plan.subject.species, seed=seed, draw=k, centre=centre)
 
 
-def _bands(
+def _bands(  # noqa: PLR0913 (what is simulated, how, and who listens)
     plan: DosingPlan,
     n: int,
     one: Callable[[DosingPlan, int], Changed],
@@ -239,6 +252,7 @@ def _bands(
     columns: Sequence[str],
     times_h: Sequence[float] | FloatArray | None,
     workers: int,
+    progress: Progress,
     lenient: bool = False,
 ) -> pd.DataFrame:
     if n < 1 or workers < 1:
@@ -248,9 +262,12 @@ def _bands(
     task = partial(_curves, plan, one, tuple(columns), times, lenient)
     chunks = tasks_of(n)
     seen = StreamingQuantiles((len(times), len(columns)))
-    for curves in in_order(task, chunks, workers):
+    done = 0
+    for chunk, curves in zip(chunks, in_order(task, chunks, workers), strict=True):
         for curve in curves:
             seen.add(curve)
+        done += len(chunk)
+        progress(done, n)
     return _long(seen, times, columns)
 
 

@@ -12,6 +12,7 @@ import pandas as pd
 
 from ketamap.core.dosing import DosingPlan
 from ketamap.core.errors import InputError
+from ketamap.core.progress import Progress, silent
 from ketamap.core.space import FloatArray
 from ketamap.simulate.draws import NEVER_DRAWN, prior_value
 from ketamap.simulate.engine import default_times, shared_engine
@@ -65,6 +66,7 @@ def local_sensitivities(
     names: Sequence[str] | None = None,
     parameters: Mapping[str, float] | None = None,
     step_ln: float = 0.01,
+    progress: Progress = silent,
 ) -> pd.DataFrame:
     """Return elasticities: percent change of an outcome per percent change of a parameter.
 
@@ -82,6 +84,8 @@ def local_sensitivities(
         Values around which; left out: the table's.
     step_ln
         Step in ln units.
+    progress
+        Told how many parameters are done.
 
     Returns
     -------
@@ -105,7 +109,7 @@ def local_sensitivities(
         msg = f"{outcome.column} is 0 in plan {plan.name!r}: choose another time or outcome."
         raise InputError(msg)
     rows = []
-    for name in chosen:
+    for done, name in enumerate(chosen, start=1):
         low, high = (
             float(np.clip(values[name] * np.exp(side * step_ln), *priors.loc[name, _BOUNDS]))
             for side in (-1.0, 1.0)
@@ -114,6 +118,7 @@ def local_sensitivities(
             plan, base | {name: low}, _TOLERANCE
         )
         rows.append((name, change / middle / np.log(high / low), priors.loc[name, "prior_sd_ln"]))
+        progress(done, len(chosen))
     table = pd.DataFrame(rows, columns=["parameter", "elasticity", "prior_sd_ln"])
     weight = (table["elasticity"] * table["prior_sd_ln"]) ** 2
     table["share"] = weight / weight.sum() if weight.sum() > 0.0 else 0.0
@@ -148,6 +153,7 @@ def morris_screen(
     names: Sequence[str] | None = None,
     trajectories: int = 10,
     seed: int = 0,
+    progress: Progress = silent,
 ) -> pd.DataFrame:
     """Screen parameters over the middle 90 % of their priors with Morris' elementary effects.
 
@@ -169,7 +175,7 @@ def morris_screen(
     sampler, analyser = _salib("sample.morris"), _salib("analyze.morris")
     priors, chosen, problem = _problem(plan, names)
     levels = sampler.sample(problem, trajectories, seed=seed)
-    values = _evaluate(plan, outcome, levels, chosen, priors)
+    values = _evaluate(plan, outcome, levels, chosen, priors, progress)
     found = analyser.analyze(problem, levels, values, seed=seed)
     table = pd.DataFrame(
         {"parameter": chosen, **{name: np.asarray(found[name]) for name in _MORRIS}}
@@ -181,7 +187,13 @@ _MORRIS = ("mu", "mu_star", "sigma")
 
 
 def sobol_indices(
-    plan: DosingPlan, outcome: Outcome, *, names: Sequence[str], samples: int = 64, seed: int = 0
+    plan: DosingPlan,
+    outcome: Outcome,
+    *,
+    names: Sequence[str],
+    samples: int = 64,
+    seed: int = 0,
+    progress: Progress = silent,
 ) -> pd.DataFrame:
     """Return first-order and total Sobol indices over the middle 90 % of the priors.
 
@@ -203,7 +215,7 @@ def sobol_indices(
     sampler, analyser = _salib("sample.sobol"), _salib("analyze.sobol")
     priors, chosen, problem = _problem(plan, names)
     levels = sampler.sample(problem, samples, calc_second_order=False, seed=seed)
-    values = _evaluate(plan, outcome, levels, chosen, priors)
+    values = _evaluate(plan, outcome, levels, chosen, priors, progress)
     found = analyser.analyze(problem, values, calc_second_order=False, seed=seed)
     columns = {"first": "S1", "first_95": "S1_conf", "total": "ST", "total_95": "ST_conf"}
     return pd.DataFrame(
@@ -231,6 +243,7 @@ def _evaluate(
     levels: FloatArray,
     names: Sequence[str],
     priors: pd.DataFrame,
+    progress: Progress,
 ) -> FloatArray:
     rows = {name: priors.loc[name].to_dict() for name in names}
     found = []
@@ -247,4 +260,5 @@ def _evaluate(
             for name, level in zip(names, row, strict=True)
         }
         found.append(outcome.of(plan, drawn, _SCREEN_TOLERANCE))
+        progress(len(found), len(levels))
     return np.array(found)

@@ -173,8 +173,9 @@ def simulate(
         clinic = None
         if plan.subject.species == "human":
             with show.stage("response and remission") as progress:
-                clinic = clinic_courses(plan, base.times_h, draws=draws, seed=seed, workers=count)
-                progress(1, 1)
+                clinic = clinic_courses(
+                    plan, base.times_h, draws=draws, seed=seed, workers=count, progress=progress
+                )
         report = _write(out, base, drawn, settings, heat, scores, clinic)
     _write_manifest(out, regimen, settings, workers, time.perf_counter() - began)
     failures = () if drawn is None else drawn.failures
@@ -217,8 +218,7 @@ def scorecard(
     """
     show = reporter or Quiet()
     with show.stage(f"score {draws} draws") as progress:
-        scores = run_scorecard(draws, seed=seed, workers=workers or cores())
-        progress(1, 1)
+        scores = run_scorecard(draws, seed=seed, workers=workers or cores(), progress=progress)
     write_csv(out / "scorecard.csv", scores.drop(columns="values"))
     with replacing(out / "scorecard.md") as temporary:
         temporary.write_text(scorecard_markdown(scores, n_draws=draws, seed=seed), encoding="utf-8")

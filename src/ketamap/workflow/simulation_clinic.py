@@ -8,6 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ketamap.core.dosing import DosingPlan
+from ketamap.core.progress import Progress, silent
 from ketamap.report.simulation_contents import COURSE_COLUMNS, Layer, Panel
 from ketamap.simulate.clinical import clinical_course
 from ketamap.simulate.offtarget import off_target_index
@@ -50,7 +51,13 @@ def clinic_layer() -> Layer:
 
 
 def clinic_courses(
-    plan: DosingPlan, times_h: NDArray[Any], *, draws: int, seed: int, workers: int
+    plan: DosingPlan,
+    times_h: NDArray[Any],
+    *,
+    draws: int,
+    seed: int,
+    workers: int,
+    progress: Progress = silent,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Follow response and remission of a human plan, apart for each route to mood.
 
@@ -62,7 +69,7 @@ def clinic_courses(
         Label, reason and sources of each quantity.
     """
     found = clinical_course(plan, min(draws, CLINIC_DRAWS), seed=seed, times_h=times_h,
-                            workers=workers)  # fmt: skip
+                            workers=workers, progress=progress)  # fmt: skip
     found = found[found["quantity"].isin(LABEL_REASONS)].rename(columns=_COLUMNS)
     found["member"] = found["members"].replace({"default": REFERENCE})
     found["unit"] = "%"

@@ -12,6 +12,7 @@ from scipy.stats import chi2
 
 from ketamap.core.dosing import DosingPlan
 from ketamap.core.errors import InputError, MissingInputError
+from ketamap.core.progress import Progress
 from ketamap.core.tables import ANIMALS, VALUES
 from ketamap.io.files import hash_file, replacing
 from ketamap.io.manifests import read_json, write_json
@@ -109,10 +110,9 @@ def fit(
     several = "animal" in table.columns and table["animal"].nunique() > 1
     with show.stage(f"fit {', '.join(parameters)}") as progress:
         if several:
-            report, tables, lines = _several(plan, table, parameters, column)
+            report, tables, lines = _several(plan, table, parameters, column, progress)
         else:
-            report, tables, lines = _single(plan, table, parameters, column)
-        progress(1, 1)
+            report, tables, lines = _single(plan, table, parameters, column, progress)
     settings = {"parameters": list(parameters), "column": column, "regimen": plan.name}
     return _write(out, report, tables, lines, settings, [regimen, data])
 
@@ -161,8 +161,9 @@ def fit_table(
     about = read_json(inner / ANALYSIS)
     chosen = regions or _encoded_in(values, measure, str(about["atlas"]))
     with show.stage(f"fit {len(chosen)} regions") as progress:
-        found = fit_regions(values, animals, measure=measure, acronyms=chosen, shared=shared)
-        progress(1, 1)
+        found = fit_regions(
+            values, animals, measure=measure, acronyms=chosen, shared=shared, progress=progress
+        )
     lines = _region_lines(found)
     tables = {"estimates": found.regions, "shared": found.shared, "profile": found.profile,
               "changes": found.curves.merge(found.cells, how="left")}  # fmt: skip
@@ -172,9 +173,9 @@ def fit_table(
 
 
 def _single(
-    plan: DosingPlan, table: pd.DataFrame, names: Sequence[str], column: str
+    plan: DosingPlan, table: pd.DataFrame, names: Sequence[str], column: str, progress: Progress
 ) -> tuple[FitReport, dict[str, pd.DataFrame], tuple[str, ...]]:
-    found = fit_parameters(plan, table, names, column=column)
+    found = fit_parameters(plan, table, names, column=column, progress=progress)
     data = table.assign(animal="")
     curve = _curve(plan, found.parameters, column, table["time_h"].max())
     figures = {
@@ -203,10 +204,10 @@ def _single(
 
 
 def _several(
-    plan: DosingPlan, table: pd.DataFrame, names: Sequence[str], column: str
+    plan: DosingPlan, table: pd.DataFrame, names: Sequence[str], column: str, progress: Progress
 ) -> tuple[FitReport, dict[str, pd.DataFrame], tuple[str, ...]]:
     plans = animal_plans(plan, table)
-    found = fit_population(plans, table, names, column=column)
+    found = fit_population(plans, table, names, column=column, progress=progress)
     end = float(table["time_h"].max())
     own = found.animals.pivot(index="animal", columns="parameter", values="value")
     curves = [

@@ -8,11 +8,14 @@ from typing import Any
 
 import pandas as pd
 
+from ketamap.simulate.scorecard_text import PASSING_PERCENT, scorecard_summary
+
 VERDICTS = {True: "IN", False: "OUT"}
 """Verdict of a row with nominal parameters."""
 
-PASS_PERCENT = 70.0
-"""Share of draws from which on a row counts as passed."""
+
+PRIOR, CONDITIONED = "passes, % of draws", "passes, % of conditioned draws"
+"""Columns of the page: draws from the priors, and those that pass every calibration row."""
 
 
 def scorecard_frame(scores: pd.DataFrame) -> pd.DataFrame:
@@ -31,13 +34,14 @@ def scorecard_frame(scores: pd.DataFrame) -> pd.DataFrame:
             "observed": scores["observed"],
             "rule": [_rule(row) for row in scores.to_dict("records")],
             "verdict": scores["nominal_in"].map(VERDICTS),
-            "passes, % of draws": scores["pass_percent"],
+            PRIOR: scores["pass_percent"],
+            CONDITIONED: scores["conditioned_pass_percent"],
             "used for": scores["kind"],
             "sources": scores["source_rows"],
         }
     )
     if scores["pass_percent"].isna().all():
-        shown = shown.drop(columns="passes, % of draws")
+        shown = shown.drop(columns=[PRIOR, CONDITIONED])
     return shown
 
 
@@ -52,12 +56,20 @@ def _rule(row: Mapping[Hashable, Any]) -> str:
 def scorecard_lines(scores: pd.DataFrame) -> Iterator[str]:
     """Show one line per row, and the count at the end."""
     drawn = not scores["pass_percent"].isna().all()
+    if drawn:
+        yield f"row, verdict of nominal values, {PRIOR}, {CONDITIONED}"
     for row in scores.to_dict("records"):
-        share = f"{row['pass_percent']:5.0f} %" if drawn else ""
+        share = (
+            f"{row['pass_percent']:5.0f} %{row['conditioned_pass_percent']:5.0f} %" if drawn else ""
+        )
         verdict = VERDICTS[bool(row["nominal_in"])]
         yield f"{row['id']:<8}{verdict:<5}{share}  {row['title']}: {row['predicted']} ({row['kind']})"
     counted = scores[scores["counts"]]
     yield f"{int(counted['nominal_in'].sum())} of {len(counted)} held-out rows are in nominally"
     if drawn:
-        passed = int((counted["pass_percent"] >= PASS_PERCENT).sum())
-        yield f"{passed} of them in at least {PASS_PERCENT:g} % of the draws"
+        found = scorecard_summary(scores)
+        for prefix, name in (("", "draws from the priors"), ("conditioned_", "conditioned draws")):
+            yield (
+                f"{found[f'{prefix}passing']} in at least {PASSING_PERCENT:g} % of {name}, "
+                f"{found[f'{prefix}passing_informative']} of them not near-forced"
+            )
