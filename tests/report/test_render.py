@@ -20,7 +20,7 @@ from ketamap.report.render import SECTIONS, flat_settings, script_json
 CONTRASTS = ("30 mg/kg 10 d vs vehicle 10 d", "100 mg/kg 10 d vs vehicle 10 d")
 UNTESTABLE = 111
 PLOTLY = re.compile(r"<script>/\*\*\n\* plotly\.js.*?</script>", re.DOTALL)
-ASKED = {"dose", "opinions"}
+ASKED = {"dose", "opinions", "axons"}
 """Sections that only some designs have."""
 
 EVIL = "<script>alert('x')</script>\"&"

@@ -3,36 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ketamap.core.pictures import TracePicture
 from ketamap.io.files import replacing
 
-
-@dataclass(frozen=True, eq=False, slots=True, kw_only=True)
-class TracePicture:
-    """A box of an image seen from the front: the brightest plane, and the trace over it."""
-
-    acronym: str
-    """Region in whose middle the box lies."""
-
-    signal: NDArray[np.uint8]
-    """Maximum along z, shape ``(y, x)``, scaled for display."""
-
-    trace: NDArray[np.bool_]
-    """Where a centre line of any plane lies, same shape."""
-
-    outline: NDArray[np.bool_]
-    """Border of the region in the middle plane, same shape."""
-
-    pixel_um: tuple[float, float]
-    """Height and width of a pixel, um."""
-
-    depth_um: float
-    """Thickness of the box, um."""
+TRACE_PICTURES = "trace_pictures.npz"
+"""Name of the file among an animal's in a study."""
 
 
 def save_trace_pictures(path: Path, pictures: Sequence[TracePicture]) -> None:

@@ -17,6 +17,9 @@ from ketamap.io.tables import read_table, write_table
 FORMAT = "ketamap trace 1"
 """Name and version of the folder's layout."""
 
+TRACE = "trace"
+"""Name of the folder among an animal's files in a study."""
+
 TABLE, RECORD = "axons.parquet", "trace.json"
 
 SKELETON = "skeleton.ome.zarr"
@@ -62,6 +65,12 @@ def load_tracing(folder: Path) -> StoredTracing:
     InputError
         If it was written by another version.
     """
+    record = load_trace_record(folder)
+    return StoredTracing(axons=read_table(Path(folder) / TABLE, AXONS), record=record)
+
+
+def load_trace_record(folder: Path) -> Mapping[str, Any]:
+    """Read how a trace was made, without its table; raises as `load_tracing` does."""
     folder = Path(folder)
     if not folder.is_dir():
         msg = f"There is no folder {folder}. Give the folder that `ketamap trace` wrote."
@@ -73,11 +82,11 @@ def load_tracing(folder: Path) -> StoredTracing:
             f"that `ketamap trace` wrote."
         )
         raise MissingInputError(msg)
-    record = read_json(folder / RECORD)
+    record: dict[str, Any] = read_json(folder / RECORD)
     if record.get("format") != FORMAT:
         msg = f"{folder / RECORD} has format {record.get('format')!r}; {FORMAT!r} is needed."
         raise InputError(msg)
-    return StoredTracing(axons=read_table(folder / TABLE, AXONS), record=record)
+    return record
 
 
 def require_trace_folder(folder: Path) -> None:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ketamap.core.atlas import Atlas
 from ketamap.core.errors import TableError
+from ketamap.core.pictures import TracePicture
 from ketamap.core.registration import RegistrationQuality
 from ketamap.core.tables import EFFECTS
 
@@ -52,6 +53,20 @@ class BrainQuality:
 
     seconds: float | None = None
     """Time this brain took, seconds."""
+
+    axon_balance: Mapping[str, float] = field(default_factory=dict)
+    """Axon length, mm: ``traced_mm``, ``in_regions_mm``, ``outside_brain_mm``,
+    ``outside_atlas_mm``; empty where none was traced."""
+
+    tracing: Mapping[str, float] = field(default_factory=dict)
+    """How axons were told: ``threshold``, ``threshold_low``, ``threshold_high`` (standard
+    deviations of the noise), ``length_low_mm``, ``length_high_mm``."""
+
+    saturated: tuple[str, ...] = ()
+    """Structures so densely labelled that their axon length is too low."""
+
+    traces: tuple[TracePicture, ...] = ()
+    """Pictures of the trace in chosen regions."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

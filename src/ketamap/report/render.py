@@ -33,6 +33,7 @@ from ketamap.report.quality import balance_rows, brain_cards
 from ketamap.report.region_figures import animal_multiples, forest, volcano
 from ketamap.report.second_opinions import opinions_of
 from ketamap.report.shift_figures import factor_dots, factors_of, shift_forest
+from ketamap.report.traces import axon_rows, traced_regions
 from ketamap.report.truth import truth_checks
 from ketamap.report.words import estimate, fold, listing, number, plural, probability, signed
 
@@ -45,6 +46,7 @@ SECTIONS = {
     "opinions": "By division and by permutation",
     "maps": "Brain maps",
     "table": "All effects",
+    "axons": "Axons as traced",
     "quality": "Quality, brain by brain",
     "warnings": "Warnings",
     "truth": "Truth beside the answer",
@@ -82,12 +84,14 @@ def render_report(report: StudyReport) -> str:
     figures |= {f"truth-{check.key}": check.figure for check in checks}
     doses = dose_sections(report, comparisons)
     opinions = opinions_of(report, comparisons)
+    axons = axon_rows(report.brains, groups)
     absent = {
         name
         for name, there in (
             ("truth", report.truth is not None),
             ("dose", bool(doses)),
             ("opinions", bool(opinions)),
+            ("axons", bool(axons)),
         )
         if not there
     }
@@ -117,6 +121,8 @@ def render_report(report: StudyReport) -> str:
         "brain": _maps(report, comparisons),
         "rows": effect_rows(report, comparisons, groups),
         "cards": brain_cards(report.brains, groups),
+        "axons": axons,
+        "traced": traced_regions(report.brains, groups, _names(report)),
         "balance": balance_rows(report.brains, groups),
         "checks": checks,
         "methods": methods_paragraphs(report, comparisons, groups),
@@ -213,6 +219,11 @@ def _maps(report: StudyReport, comparisons: tuple[Comparison, ...]) -> dict[str,
         "filled": {c.key: fill_slices(drawing, c, limit) for c in comparisons},
         "hidden": [tree.acronym_of(i) for i in drawing.hidden if i in tree],
     }
+
+
+def _names(report: StudyReport) -> dict[str, str]:
+    tree = None if report.atlas is None else report.atlas.structures
+    return {} if tree is None else dict(zip(tree.acronyms, tree.names, strict=True))
 
 
 def _animal_rows(animals: pd.DataFrame) -> list[list[str]]:

@@ -29,6 +29,8 @@ from ketamap.io.overlays import load_overlays
 from ketamap.io.registrations import load_quality
 from ketamap.io.studies import read_design
 from ketamap.io.tables import read_animals, read_any_table, read_table, write_table
+from ketamap.io.trace_pictures import TRACE_PICTURES, load_trace_pictures
+from ketamap.io.tracings import TRACE, load_trace_record
 from ketamap.workflow.answers import FURTHER_TABLES, Answers, answer, rows_of
 from ketamap.workflow.atlases import DEFAULT_ATLAS, open_atlas
 from ketamap.workflow.manifest import MANIFEST, study_settings, versions
@@ -43,6 +45,15 @@ ANALYSIS = "analysis.json"
 
 LEAST_SHARE_KNOWN = 0.5
 """A table of which so many structures are in the default atlas is read with its tree."""
+
+TRACING_FIGURES = (
+    "threshold",
+    "threshold_low",
+    "threshold_high",
+    "length_low_mm",
+    "length_high_mm",
+)
+"""Figures of a trace that the report shows."""
 
 TRUTH = "truth.parquet"
 """Planted effects of a phantom study, in its result folder."""
@@ -351,6 +362,20 @@ def _atlas_for_maps(about: dict[str, Any], atlas_dir: Path | None) -> Atlas:
     return open_atlas(about["atlas"], atlas_dir=None if where is None else Path(where))
 
 
+def _axons_of(animal: Path) -> dict[str, Any]:
+    """Gather what the report says of one animal's axons; nothing where none were traced."""
+    if not (animal / "axon_balance.json").exists():
+        return {}
+    balance = read_json(animal / "axon_balance.json")
+    record = load_trace_record(animal / TRACE)
+    return {
+        "axon_balance": {k: v for k, v in balance.items() if k.endswith("_mm")},
+        "saturated": tuple(balance["saturated"]),
+        "tracing": {k: record[k] for k in TRACING_FIGURES},
+        "traces": load_trace_pictures(animal / TRACE_PICTURES),
+    }
+
+
 def _brains(folder: Path, animals: Sequence[str]) -> tuple[BrainQuality, ...]:
     """Gather the quality of each brain of a study folder; none for a bare table."""
     from ketamap.report.contents import BrainQuality
@@ -363,6 +388,7 @@ def _brains(folder: Path, animals: Sequence[str]) -> tuple[BrainQuality, ...]:
             continue
         balance = read_json(one / "balance.json")
         regions = read_table(one / "regions.parquet", REGIONS)
+        units = regions.drop_duplicates(["region_id", "hemisphere"])
         brains.append(
             BrainQuality(
                 animal=one.name,
@@ -370,8 +396,9 @@ def _brains(folder: Path, animals: Sequence[str]) -> tuple[BrainQuality, ...]:
                 overlays=load_overlays(one / "registration"),
                 balance=balance,
                 n_cells=balance["detected"],
-                volume_mm3=float(regions.volume_own_mm3.sum()),
+                volume_mm3=float(units.volume_own_mm3.sum()),
                 seconds=sum(by.get(one.name, 0.0) for by in seconds.values()),
+                **_axons_of(one),
             )
         )
     return tuple(brains)

@@ -18,6 +18,8 @@ from ketamap.io.images import open_image
 from ketamap.io.manifests import read_json
 from ketamap.io.studies import animals_table, check_groups, read_study
 from ketamap.io.tables import read_table, write_table
+from ketamap.io.trace_pictures import TRACE_PICTURES
+from ketamap.io.tracings import TRACE
 from ketamap.stats import build_design
 from ketamap.workflow.analysis import TRUTH, analyse_study
 from ketamap.workflow.brain import DEFAULT_MEMORY_BYTES, detect, register
@@ -37,9 +39,6 @@ from ketamap.workflow.workers import (
 
 STUDY_FILE = "study.yaml"
 """Copy of the study file in the study folder."""
-
-TRACE = "trace"
-"""Folder of an animal's traced axons."""
 
 _WEIGHTS = {"register": 6.0, "detect": 4.0, "trace": 8.0, "quantify": 1.0}
 """Rough shares of the time, for the progress bar."""
@@ -203,7 +202,7 @@ def brain_tasks(study: Study, animal: Animal, out: Path, *, memory_bytes: int) -
 def _outputs(study: Study) -> tuple[str, ...]:
     """Name what quantification leaves in an animal's folder."""
     cells = ("regions.parquet", "cells.parquet", "balance.json")
-    axons = ("axons.parquet", "axon_balance.json", "trace_pictures.npz")
+    axons = ("axons.parquet", "axon_balance.json", TRACE_PICTURES)
     return cells if study.tracing is None else cells + axons
 
 
@@ -300,7 +299,7 @@ def quantify_animal(*, study: Study, animal: Animal, folder: Path) -> None:
             animal.signal,
             trace=folder / TRACE,
             registration=folder / "registration",
-            out=folder / "trace_pictures.npz",
+            out=folder / TRACE_PICTURES,
             regions=study.trace_regions,
             voxel_um=study.voxel_um,
             channel=study.signal_channel,

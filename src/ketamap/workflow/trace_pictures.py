@@ -10,11 +10,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ketamap.core.atlas import Atlas, Structures
+from ketamap.core.pictures import TracePicture
 from ketamap.core.space import VoxelGrid, Zyx
 from ketamap.core.volume import Volume
 from ketamap.io.images import open_image
 from ketamap.io.registrations import load_registration
-from ketamap.io.trace_pictures import TracePicture, save_trace_pictures
+from ketamap.io.trace_pictures import save_trace_pictures
 from ketamap.io.tracings import SKELETON, load_tracing
 from ketamap.quantify import CarriedAnnotation, place_points
 from ketamap.workflow.atlases import open_atlas
@@ -29,8 +30,9 @@ DEPTH_UM_PER_SIDE = 0.12
 DEFAULT_REGIONS = 4
 """Pictures of a brain whose study names no regions."""
 
-DISPLAY_QUANTILES = (0.01, 0.998)
-"""Intensities shown as black and white."""
+DISPLAY_QUANTILES = (0.01, 0.98)
+"""Brightness of the projection shown as black and white: somata, brighter by far than fibres,
+are clipped."""
 
 
 def picture_traces(
@@ -97,8 +99,9 @@ def _picture(
     traced = skeleton.read(start, stop) > 0
     if raw.size == 0:
         return None
-    low, high = np.quantile(raw, DISPLAY_QUANTILES)
-    flat = np.clip((raw.max(axis=0) - low) / max(high - low, 1e-9), 0.0, 1.0)
+    projected = raw.max(axis=0)
+    low, high = np.quantile(projected, DISPLAY_QUANTILES)
+    flat = np.clip((projected - low) / max(high - low, 1e-9), 0.0, 1.0)
     inside = _region_plane(volume.grid, carried, parts, centre_um, start, stop)
     return TracePicture(
         acronym=acronym,

@@ -82,11 +82,26 @@
   for (const one of [dialog, enlarged]) {
     one.addEventListener("click", (event) => { if (event.target === one) one.close(); });
   }
+  const plain = enlarged.querySelector(":scope > img");
+  const layers = enlarged.querySelector(".layers");
+  const enlarge = (words, traced) => {
+    enlarged.querySelector("p").textContent = words;
+    plain.hidden = traced;
+    layers.hidden = !traced;
+    enlarged.showModal();
+  };
   for (const picture of document.querySelectorAll(".pictures img")) {
     picture.addEventListener("click", () => {
-      enlarged.querySelector("img").src = picture.src;
-      enlarged.querySelector("p").textContent = picture.alt;
-      enlarged.showModal();
+      plain.src = picture.src;
+      enlarge(picture.alt, false);
+    });
+  }
+  for (const traced of document.querySelectorAll(".traces .layers")) {
+    traced.addEventListener("click", () => {
+      layers.innerHTML = traced.innerHTML;
+      layers.style.aspectRatio = traced.style.aspectRatio;
+      enlarged.classList.toggle("bare", !document.getElementById("show-trace").checked);
+      enlarge(traced.querySelector("img").alt, true);
     });
   }
 
