@@ -18,6 +18,7 @@ from ketamap.phantom.density import axon_axes, base_densities
 from ketamap.phantom.fibres import (
     Fibres,
     grow_fibres,
+    labels_away_from,
     lengths_table,
     most_length_per_mm3,
     no_fibres,
@@ -155,7 +156,8 @@ def plan_brain(
     volumes = volumes_mm3(labels, lattice, n)
     planted = _plant(atlas, transform, (labels, lattice, volumes), density, settings, rng)
     length = np.minimum(length, most_length_per_mm3(settings.lattice_um))
-    fibres = _grow(atlas, transform, (labels, lattice, volumes), length, settings, animal_seed)
+    away = labels_away_from(planted.positions_um, labels, lattice, settings.fibres.clearance_um)
+    fibres = _grow(atlas, transform, (away, lattice, volumes), length, settings, animal_seed)
     signal_grid = sample_grid(atlas, transform, settings.voxel_um)
     background_grid = sample_grid(atlas, transform, settings.background_voxel_um)
     tissue = carry_image(atlas.template, atlas.grid, transform, lattice)

@@ -8,6 +8,7 @@ how well a request could be met.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -44,6 +45,10 @@ class FibreSettings:
 
     least_length_um: float = 120.0
     """No fibre is shorter, um."""
+
+    clearance_um: float = 75.0
+    """No fibre starts or goes where the lattice is nearer to the centre of a soma, um: it
+    could not be told from the soma's blurred rim."""
 
     bend_radius_um: float = 500.0
     """Radius of curvature, one standard deviation, um."""
@@ -170,6 +175,38 @@ def grow_fibres(
     points = [np.empty((0, 3)), *(one[0] for one in parts)]
     fibre = [np.empty(0, np.int32), *(one[1] for one in parts)]
     return grid.to_um(np.concatenate(points)), np.concatenate(fibre)
+
+
+def labels_away_from(
+    positions_um: FloatArray, labels: NDArray[np.int16], grid: VoxelGrid, clearance_um: float
+) -> NDArray[np.int16]:
+    """Mark the surroundings of somata as no place for fibres.
+
+    Parameters
+    ----------
+    positions_um
+        Centres of somata, sample (z, y, x), ``(n, 3)``.
+    labels
+        Unit of each voxel of ``grid``.
+    grid
+        Lattice over the sample.
+    clearance_um
+        Voxels whose centres are nearer than this to a soma are marked.
+
+    Returns
+    -------
+    ndarray
+        ``labels`` with -1 there.
+    """
+    reach = [int(np.ceil(clearance_um / um)) for um in grid.spacing_um]
+    index, there = grid.nearest_index(positions_um)
+    away = labels.copy()
+    for step in product(*(range(-n, n + 1) for n in reach)):
+        near = index[there] + np.asarray(step)
+        inside = np.all((near >= 0) & (near < grid.shape), axis=1)
+        distance = np.linalg.norm(grid.to_um(near) - positions_um[there], axis=1)
+        away[tuple(near[inside & (distance < clearance_um)].T)] = -1
+    return away
 
 
 def place_fibres(
