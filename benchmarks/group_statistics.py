@@ -1,8 +1,8 @@
-"""Acceptance cases of the group statistics, each with what was asked, measured, and whether it passes.
+"""Acceptance cases of the group statistics on made-up cohorts, and rates of further settings.
 
-Run ``python benchmarks/group_statistics.py [draws] [--settings]``; two CPU-minutes for 100
-draws.  Cases on real tables are in `group_tables.py`, dose x duration in `dose_duration.py`;
-both run from here.  ``--settings`` adds a table of further settings.
+Run ``python benchmarks/group_statistics.py [draws] [--settings]``; a CPU-minute for 100 draws.
+``--settings`` adds a table of further settings.  `acceptance.py` runs these cases with those on
+real tables, of dose x duration and of voxel-wise maps.
 
 Made-up counts are Poisson around density x volume x exp(animal factor + regional noise).
 The regional SD differs between regions: median 0.28, log-normal spread 0.45, at which S2 costs
@@ -19,8 +19,6 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from dose_duration import acceptance as dose_acceptance
-from group_tables import acceptance as table_acceptance
 from group_tables import show
 from ketamap.core.atlas import Structures
 from ketamap.core.settings import Design
@@ -164,8 +162,10 @@ def score(setting, draws, seed):
 
 def t_test_power(density, group, truth):
     """What the field does: t tests of densities of the last group against the first, BH."""
+    if not truth.any():
+        return np.nan
     p = stats.ttest_ind(density[group == group.max()], density[group == 0]).pvalue
-    return (bh(p) < ALPHA)[truth != 0].mean() if truth.any() else np.nan
+    return (bh(p) < ALPHA)[truth != 0].mean()
 
 
 def speed():
@@ -199,7 +199,7 @@ def speed():
     return time.process_time() - start
 
 
-def simulated_cases(draws):
+def acceptance(draws):
     """Rows of acceptance on made-up cohorts: case, asked, measured, passed."""
     rows = []
     held = {}
@@ -255,7 +255,7 @@ def main():
     draws = numbers[0] if numbers else 100
     speed()
     print(f"{draws} draws or more for each rate, alpha {ALPHA}")
-    show([*table_acceptance(draws), *simulated_cases(draws), *dose_acceptance(draws)])
+    show(acceptance(draws))
     if "--settings" in sys.argv:
         found = {s.name: score(s, draws, k) for k, s in enumerate(SETTINGS)}
         with pd.option_context("display.width", 250, "display.max_columns", None):

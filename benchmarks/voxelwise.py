@@ -56,8 +56,8 @@ def relative_of(values):
     return (values - animal_levels(values)[:, None]).astype(np.float32)
 
 
-def speed(permutations):
-    """Time 24 animals at 100 um: mapping, then testing with one and with two threads."""
+def large_study():
+    """Log densities of 24 animals at 100 um, the tested voxels, and CPU-s of mapping one."""
     rng = np.random.default_rng(0)
     atlas = phantom_atlas(100.0)
     grid = map_grid(atlas, 100.0)
@@ -74,27 +74,57 @@ def speed(permutations):
         made = density_map(grid.to_um(picked), None, sample, grid, 150.0)
         mapping += time.process_time() - begun
         logs.append(made.density_per_mm3[tissue.fraction >= 0.5])
-    values = np.log(np.array(logs) + np.float32(3.3))
-    print(f"\n24 animals, grid {grid.shape}, {values.shape[1]:,} tested voxels")
-    print(f"mapping: {mapping / 24:.2f} CPU-s an animal (150,000 points)")
+    return np.log(np.array(logs) + np.float32(3.3)), tissue.fraction >= 0.5, mapping / 24
+
+
+def inference(values, tested, *, connectivity=6, workers=1, permutations):
+    """CPU and wall seconds of the inference on one map of 12 against 12."""
     design, contrast, names = cell_means((12, 12))
     what = VoxelDesign(matrix=design, contrast=contrast, blocks=["all"] * len(names))
+    how = VoxelTesting(
+        permutations=permutations,
+        workers=workers,
+        enhancement=Enhancement(connectivity=connectivity),
+    )
+    wall, cpu = time.perf_counter(), time.process_time()
+    voxel_test(values, what, Lattice.of(tested, connectivity), how)
+    return time.process_time() - cpu, time.perf_counter() - wall
+
+
+def peak_gib():
+    """Peak memory of this process."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+
+
+def speed(permutations):
+    """Time 24 animals at 100 um: mapping, then testing with one and with two threads."""
+    values, tested, mapping = large_study()
+    print(f"\n24 animals, {values.shape[1]:,} tested voxels of 100 um")
+    print(f"mapping: {mapping:.2f} CPU-s an animal (150,000 points)")
     for connectivity, workers, count in ((6, 1, 20), (26, 1, 20), (6, 2, permutations)):
-        lattice = Lattice.of(tissue.fraction >= 0.5, connectivity)
-        how = VoxelTesting(
-            permutations=count,
-            workers=workers,
-            enhancement=Enhancement(connectivity=connectivity),
+        cpu, wall = inference(
+            values, tested, connectivity=connectivity, workers=workers, permutations=count
         )
-        wall, cpu = time.perf_counter(), time.process_time()
-        voxel_test(values, what, lattice, how)
-        wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
         print(
             f"{count} permutations, {connectivity} neighbours, {workers} threads: {cpu:.1f} CPU-s, "
             f"{wall:.1f} s wall, {1000 * cpu / count:.0f} CPU-ms a permutation (both signs)"
         )
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    print(f"peak memory of this process: {peak:.2f} GiB")
+    print(f"peak memory of this process: {peak_gib():.2f} GiB")
+
+
+def acceptance(permutations):
+    """Rows of acceptance: case, asked, measured, passed; relative and absolute map, one thread."""
+    values, tested, mapping = large_study()
+    both = (relative_of(values), values)
+    seconds = 24 * mapping + sum(
+        inference(one, tested, permutations=permutations)[0] for one in both
+    )
+    peak = peak_gib()
+    return [
+        (f"voxel-wise, 24 animals at 100 um, {permutations} permutations, 2 maps: CPU s",
+         "<= 600", f"{seconds:.0f}", seconds <= 600),
+        ("voxel-wise, peak memory, GiB", "<= 4", f"{peak:.2f}", peak <= 4.0),
+    ]  # fmt: skip
 
 
 def null_rate(sizes, spread, draws):
