@@ -139,3 +139,12 @@ def test_nothing_planted_means_no_dose_effect_in_nine_of_ten_cohorts():
         table = table_of(animals, None, np.random.default_rng(100 + seed))
         found += bool((analyse(table, animals, PLAN).any_dose["q"] < 0.05).any())
     assert found <= 6
+
+
+def test_a_straight_line_in_dose_has_every_answer_but_curves():
+    animals = animals_of(4).assign(sex=[f"{'FM'[k % 2]}" for k in range(36)])
+    plan = replace(PLAN, formula="~ dose_mg_per_kg * days + sex")
+    found = analyse(table_of(animals, effect, np.random.default_rng(1)), animals, plan)
+    assert (part(found.any_dose)["q"] < 0.05).sum() >= 10
+    assert found.dose_response.empty
+    assert any("straight line" in w for w in found.warnings)

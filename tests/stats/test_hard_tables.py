@@ -7,11 +7,16 @@ import pytest
 from ketamap.core.errors import DesignError, TableError
 from ketamap.core.settings import Design
 from ketamap.stats import analyse, region_counts
-from tests.stats.cohorts import SMALL, cohort, own_counts, table_of, totals
+from tests.stats.cohorts import SMALL, cohort, flat, own_counts, table_of, totals, tree
 
 PLAN = Design(control="saline", factor="group")
 GROUPS = ["saline"] * 4 + ["drug"] * 4
 NAMES = [f"m{k}" for k in range(8)]
+
+
+def shares(table):
+    """Per cent of each animal's sum, as tables print them."""
+    return (100 * table["count"] / table.groupby("animal")["count"].transform("sum")).round(3)
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +60,14 @@ def test_numbers_as_identifiers_match_whether_or_not_they_have_decimals(plain):
     [
         (lambda t: t.iloc[:0], "has no rows"),
         (lambda t: t.drop(columns="animal"), "lacks 'animal'"),
+        (
+            lambda t: t.pivot(index="animal", columns="acronym", values="count").reset_index(),
+            "melt",
+        ),
+        (
+            lambda t: t.assign(count=shares(t[t["acronym"] != "root"])),
+            "shares of a total",
+        ),
         (lambda t: pd.concat([t, t[["count"]]], axis=1), "two columns named count"),
         (lambda t: t.assign(count=[f"{v:,.0f}" for v in 1000 + t["count"]]), "without separators"),
         (lambda t: t.assign(count=t["count"].where(t.index != 5, -3.0)), r"-3.0 \(m00, R5, 5\)"),
@@ -129,3 +142,40 @@ def test_volumes_of_an_atlas_are_halved_for_an_animal_with_one_side():
     volumes = {int(i): 1.0 for i in SMALL.ids}
     found = region_counts(one, SMALL, counts="own", atlas_volumes=volumes).in_order_of(NAMES)
     np.testing.assert_allclose(found.extents[1], found.extents[0] / 2)
+
+
+def test_blanks_around_the_name_of_a_group_do_not_matter(plain):
+    table, animals, tree = plain
+    blank = animals.assign(group=[f"{g} " if k % 2 else g for k, g in enumerate(animals["group"])])
+    one, two = (analyse(table, who, PLAN, structures=tree) for who in (animals, blank))
+    same_effects(one, two)
+    assert one.n_per_group == two.n_per_group
+
+
+def test_densities_of_nested_structures_are_refused():
+    rng = np.random.default_rng(3)
+    tops = range(1, 10)
+    parts = [(10 * t + k, f"D{t}{k}", f"Part {k} of {t}", t) for t in tops for k in range(4)]
+    brain = tree(
+        [(997, "root", "root", 0), *((t, f"D{t}", f"Division {t}", 997) for t in tops), *parts]
+    )
+    leaves = rng.lognormal(5, 0.5, (8, 9, 4))
+    means = leaves.mean(axis=2)
+    values = np.hstack([means.mean(axis=1, keepdims=True), means, leaves.reshape(8, -1)])
+    with pytest.raises(TableError, match="densities or means"):
+        region_counts(table_of(values, brain, NAMES), brain)
+    leaves = leaves.round()
+    own = np.hstack([np.full((8, 1), 3.0), np.full((8, 9), 2.0), leaves.reshape(8, -1)])
+    assert region_counts(table_of(own, brain, NAMES), brain).counts.shape == (8, 46)
+
+
+def test_a_root_over_structures_that_nest_unseen_is_refused():
+    rng = np.random.default_rng(4)
+    leaves = rng.poisson(100, (8, 20))
+    tops = leaves.reshape(8, 5, 4).sum(axis=2)
+    values = np.hstack([tops.sum(axis=1, keepdims=True), tops, leaves]).astype(float)
+    brain = flat(25)
+    table = table_of(values, brain, NAMES)
+    with pytest.raises(TableError, match="parent_region_id"):
+        region_counts(table, brain)
+    assert region_counts(table, brain, counts="own").counts.shape[1] == 26

@@ -152,7 +152,7 @@ def analyse(
         If the design cannot be estimated, or must not be.
     """
     table, animals = with_plain_names(table), _plain_animals(animals)
-    _require_animal_column(table)
+    _require_long_form(table)
     matrix = build_design(animals, design)
     require_whole_animals(matrix.animals, animals)
     tree = structures_from_table(table) if structures is None else structures
@@ -173,6 +173,7 @@ def analyse(
         raise TableError(msg)
     size = regions.magnitude
     _require_something_counted(regions, usable)
+    _require_no_shares(regions)
     density = log_density(regions.counts, regions.extents, size.offset)
     factor = animal_factors(density, factor_regions(regions.counts, usable, size.least_value))
     fitted = np.where(usable, density, np.nan)
@@ -236,10 +237,41 @@ def _plain_animals(animals: pd.DataFrame) -> pd.DataFrame:
     return with_plain_identifiers(animals) if "animal" in animals else animals
 
 
-def _require_animal_column(table: pd.DataFrame) -> None:
-    if "animal" not in table:
-        msg = f"The region table lacks 'animal'; it has {', '.join(map(str, table.columns))}."
+LONG_FORM = (("animal",), ("region_id", "acronym"), ("count", "value", "own"))
+"""One of each is needed in a region table."""
+
+SHARES_WITHIN = 5e-3
+"""Relative range of the sums of animals within which they are one (per cent with a few decimals);
+brains of one group differ by 13 % and more (`ketamap.stats.noise`)."""
+
+
+def _require_long_form(table: pd.DataFrame) -> None:
+    absent = [
+        " or ".join(f"'{name}'" for name in one)
+        for one in LONG_FORM
+        if not set(one) & set(table.columns)
+    ]
+    if absent:
+        have = listed([str(c) for c in table.columns])
+        msg = (
+            f"The region table lacks {', '.join(absent)}; it has {have}. It needs one row per "
+            f"animal and region; a table with one column per region or per animal is turned into "
+            f"that form by pandas.DataFrame.melt, or by 'unpivot' in a spreadsheet."
+        )
         raise TableError(msg)
+
+
+def _require_no_shares(regions: RegionCounts) -> None:
+    """Refuse shares of a total: the shift is gone from them, and absolute effects with it."""
+    sums = np.nansum(regions.counts, axis=1)
+    if regions.magnitude.is_count or np.ptp(sums) > SHARES_WITHIN * sums.mean():
+        return
+    msg = (
+        f"The values of every animal add up to the same ({sums.mean():g}): they are shares of a "
+        f"total. Nothing brain-wide is left in shares, and a region rises where others fall. "
+        f"Give the counts (or amounts) themselves."
+    )
+    raise TableError(msg)
 
 
 def _require_something_counted(regions: RegionCounts, usable: NDArray[np.bool_]) -> None:

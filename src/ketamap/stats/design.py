@@ -124,6 +124,7 @@ def build_design(animals: pd.DataFrame, design: Design) -> DesignMatrix:
     """
     formula = _formula(design)
     _require_animals(animals)
+    animals = _without_blanks(animals)
     _require_columns(animals, design, formula)
     frame, groups, comparisons, notes = (
         _by_factor(animals, design) if design.factor is not None else _by_dose(animals, design)
@@ -148,6 +149,11 @@ def build_design(animals: pd.DataFrame, design: Design) -> DesignMatrix:
         formula=formula.replace(GROUP, _group_name(design)),
         warnings=tuple(notes),
     )
+
+
+def _without_blanks(animals: pd.DataFrame) -> pd.DataFrame:
+    """Take blanks off the ends of words: "saline " and "saline" are one group."""
+    return animals.map(lambda value: value.strip() if isinstance(value, str) else value)
 
 
 def _straight_line_notes(frame: pd.DataFrame, columns: Sequence[str], design: Design) -> list[str]:

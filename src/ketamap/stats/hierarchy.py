@@ -28,6 +28,11 @@ BELOW_AT_LEAST = 0.5
 PARENTS_FOR_PROOF = 8
 """Parents needed to call a table one of totals when none equals the sum of its children."""
 
+BETWEEN_AT_LEAST = 0.95
+"""Share of parents that lie between their least and largest child, over all animals, from which
+rows hold densities or means.  Own counts of independent structures lie there in 1/3 (two
+children) to 4/5 (ten)."""
+
 EQUAL_WITHIN = 1e-6
 """Relative tolerance of "equals the sum of its children" (sums of decimals)."""
 
@@ -139,6 +144,63 @@ def weigh_evidence(
             else "no structure has rows for its parts"
         ),
     )
+
+
+def require_amounts(
+    values: NDArray[np.float64], parents: NDArray[np.int64], structures: Structures
+) -> None:
+    """Refuse densities and means, of which those of the parts do not add up.
+
+    Raises
+    ------
+    TableError
+        If nearly every one of `PARENTS_FOR_PROOF` parents or more lies between its least and
+        its largest child.
+    """
+    flat = values.reshape(-1, values.shape[-1])
+    inside = asked = 0
+    several = [np.flatnonzero(parents == row) for row in np.unique(parents[parents >= 0])]
+    families = [(int(parents[c[0]]), c) for c in several if len(c) > 1]
+    for parent, children in families:
+        known = ~np.isnan(flat[:, [parent, *children]]).any(axis=1)
+        own, parts = flat[known, parent], flat[np.ix_(known, children)]
+        inside += int(np.sum((own > parts.min(axis=1)) & (own < parts.max(axis=1))))
+        asked += int(known.sum())
+    if len(families) < PARENTS_FOR_PROOF or inside < BETWEEN_AT_LEAST * asked:
+        return
+    names = listed([structures.acronyms[parent] for parent, _ in families])
+    msg = (
+        f"In {inside} of {asked} cases a structure lies between its least and its largest part "
+        f"({names}): these are densities or means, which do not add up. Give the counts (or "
+        f"amounts) with volumes in 'volume_mm3'."
+    )
+    raise TableError(msg)
+
+
+def require_no_bare_root(
+    values: NDArray[np.float64], parents: NDArray[np.int64], structures: Structures
+) -> None:
+    """Refuse a root that looks like a total over rows that nothing says how to nest.
+
+    Raises
+    ------
+    TableError
+        If the root is the only parent, holds less than all other rows together, and more
+        than each of them in every animal.
+    """
+    above = np.unique(parents[parents >= 0])
+    if len(above) != 1:
+        return
+    totals = np.nansum(values, axis=1)
+    root, children = totals[:, above[0]], totals[:, parents >= 0]
+    if np.all(root < children.sum(axis=1)) and np.all(root > children.max(axis=1)):
+        msg = (
+            f"{structures.acronyms[above[0]]} holds more than any other row and less than all of "
+            f"them together, so that structures seem to nest, but nothing says how. Name an "
+            f"atlas, add a column parent_region_id, or declare counts 'own' if no row includes "
+            f"another."
+        )
+        raise TableError(msg)
 
 
 def decide_kind(evidence: Evidence, declared: CountKind | None) -> CountKind:

@@ -261,7 +261,8 @@ def response_frame(
         highest dose on that curve with interval, slope_log2_per_dose with interval,
         emax_log2, ed50 with interval (0 or infinite: not bounded), aicc_linear, aicc_emax,
         and for drawing curve_doses with curve_log2 and its interval (lists, pointwise).
-        For display: the curve was chosen by the data, and tests nothing.
+        For display: the curve was chosen by the data, and tests nothing.  No curves on a day
+        whose doses are tied to each other by the formula (a straight line in dose).
     """
     inverse = np.linalg.pinv(design.matrix)
     blocks = []
@@ -270,9 +271,10 @@ def response_frame(
             mine = np.flatnonzero(cells.day == day)
             weights = design.contrast_matrix[mine] @ inverse
             rows = np.flatnonzero(called[estimand] & np.isfinite(estimates.se[:, mine]).all(axis=1))
-            if len(mine) < 2 or not rows.size:
+            unit = weights @ weights.T
+            if len(mine) < 2 or not rows.size or np.linalg.matrix_rank(unit) < len(mine):
                 continue
-            numbers = _curve_columns(estimates, weights @ weights.T, cells.dose[mine], rows, mine)
+            numbers = _curve_columns(estimates, unit, cells.dose[mine], rows, mine)
             head = {
                 "region_id": regions.region_ids[rows],
                 "acronym": [regions.acronyms[r] for r in rows],

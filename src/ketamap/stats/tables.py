@@ -20,6 +20,8 @@ from ketamap.stats.hierarchy import (
     find_double_counts,
     peel,
     present_parents,
+    require_amounts,
+    require_no_bare_root,
     weigh_evidence,
 )
 from ketamap.stats.magnitude import COUNTS, Magnitude, is_count, magnitude_of
@@ -125,6 +127,9 @@ def region_counts(
     counted = is_count(cells.counts, measure)
     slack = 0.5 if counted else 0.0
     kind = decide_kind(evidence, "own" if cells.is_own_form else counts)
+    if kind == "own" and not cells.is_own_form and counts is None:
+        require_amounts(cells.counts, parents, structures)
+        require_no_bare_root(cells.counts, parents, structures)
     warnings = [
         *cells.warnings,
         *_one_sided_warnings(cells),
