@@ -107,6 +107,16 @@ def test_the_panels_hold_curves_and_onsets_of_called_regions_only(page):
     assert str(UNTESTABLE) not in doses
 
 
+def test_curves_that_do_not_fit_are_said_and_not_drawn(make_report):
+    parts = dose_parts()
+    curves = parts["further"]["dose_response"].assign(model="neither")
+    further = parts["further"] | {"dose_response": curves}
+    page = Page(render_report(make_report(**(parts | {"further": further}))))
+    curve = page.data["regions-data"]["doses"]["cells"][str(CALLED)]["curves"]["relative"][0]
+    assert curve["lines"] == [[], [], [], []]
+    assert "neither" in curve["text"]
+
+
 def test_comparisons_carry_dose_day_estimates_and_intervals(page):
     shown = page.data["regions-data"]["comparisons"]
     (mine,) = [c for c in shown if c["contrast"] == contrast(100, 10) and c["measure"] == "cells"]

@@ -148,3 +148,11 @@ def test_a_straight_line_in_dose_has_every_answer_but_curves():
     assert (part(found.any_dose)["q"] < 0.05).sum() >= 10
     assert found.dose_response.empty
     assert any("straight line" in w for w in found.warnings)
+
+
+def test_an_umbrella_has_neither_a_line_nor_an_emax_curve(planted):
+    curves = part(planted.dose_response)
+    number = curves["acronym"].str[1:].astype(int)
+    umbrella, growing = curves[number < 10], curves[number.between(10, 19)]
+    assert (umbrella["model"] == "neither").mean() > 0.8
+    assert (growing["model"] == "neither").mean() < 0.1

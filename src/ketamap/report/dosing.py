@@ -340,7 +340,8 @@ def _payload(a: _Answers) -> dict[str, Any]:
         mine = found.setdefault(str(row.region_id), {})
         mine.setdefault("onset", {}).setdefault(row.estimand, []).append(ends)
     for row in records(a.curves) if "curve_log2" in a.curves else []:
-        lines = [row.curve_doses, row.curve_log2, row.curve_low_log2, row.curve_high_log2]
+        drawn = [row.curve_doses, row.curve_log2, row.curve_low_log2, row.curve_high_log2]
+        lines = drawn if row.model != "neither" else [[], [], [], []]
         mine = found.setdefault(str(row.region_id), {}).setdefault("curves", {})
         mine.setdefault(row.estimand, []).append(
             {"day": rounded(row.days), "text": _curve_text(row),
@@ -350,6 +351,8 @@ def _payload(a: _Answers) -> dict[str, Any]:
 
 
 def _curve_text(row: Any) -> str:
+    if row.model == "neither":
+        return "neither a line nor Emax fits"
     if row.model == "linear":
         return "line"
     low = "0" if row.ed50_low == 0 else number(row.ed50_low, 1)

@@ -193,7 +193,8 @@ def _doses(report: StudyReport) -> str:
     if "dose_response" in report.further:
         text += (
             " For regions with a dose effect a line and an Emax curve were fitted on each day "
-            "and the one with the lower AICc drawn; the curves test nothing."
+            "and the one with the lower AICc drawn, unless its misfit was significant (F test, "
+            "1 %); the curves test nothing."
         )
     return text
 

@@ -33,6 +33,9 @@ ED50_SPAN = 30.0
 LEVEL = 0.95
 """Of the intervals."""
 
+FITS_WITHIN = 0.99
+"""Level of the F test beyond which a curve does not describe the effects."""
+
 DRAWN = 13
 """Doses at which a curve is given for drawing, from the control on, denser at low doses."""
 
@@ -257,7 +260,8 @@ def response_frame(
     -------
     pandas.DataFrame
         One row per estimand, day and region with a dose effect: region_id, acronym,
-        measure, estimand, days, model (linear or emax, the lower AICc), effect of the
+        measure, estimand, days, model (linear or emax, the lower AICc; neither where that
+        one fails an F test of its fit, at 1 %: an umbrella, for instance), effect of the
         highest dose on that curve with interval, slope_log2_per_dose with interval,
         emax_log2, ed50 with interval (0 or infinite: not bounded), aicc_linear, aicc_emax,
         and for drawing curve_doses with curve_log2 and its interval (lists, pointwise).
@@ -315,10 +319,15 @@ def _curve_columns(
     n = np.minimum(df, 1e6) + len(doses)
     linear, emax = aicc(c.misfit_linear, df, n, 2), aicc(c.misfit_emax, df, n, 3)
     curved, top = emax < linear, float(doses.max())
+    poor = np.where(
+        curved,
+        _misfits(c.misfit_emax, df, max(len(doses) - 2, 1)),
+        _misfits(c.misfit_linear, df, len(doses) - 1),
+    )
     line, half = c.slope * top, c.slope_half * top
     middle, low, high = np.where(curved[:, None], bands[1], bands[0]) / LN2
     return {
-        "model": np.where(curved, "emax", "linear").astype(object),
+        "model": np.where(poor, "neither", np.where(curved, "emax", "linear")).astype(object),
         "top_dose": top,
         "top_log2": np.where(curved, c.top, line) / LN2,
         "top_low_log2": np.where(curved, c.top_low, line - half) / LN2,
@@ -337,6 +346,13 @@ def _curve_columns(
         "curve_low_log2": _rows(low),
         "curve_high_log2": _rows(high),
     }
+
+
+def _misfits(
+    misfit: NDArray[np.float64], df: NDArray[np.float64], freedom: int
+) -> NDArray[np.bool_]:
+    """Whether the effects lie farther from a curve than their errors allow."""
+    return np.asarray(misfit > freedom * stats.f.ppf(FITS_WITHIN, freedom, df))
 
 
 def _rows(values: NDArray[np.float64]) -> NDArray[np.object_]:
