@@ -21,36 +21,15 @@ def regimen(tmp_path):
     return path
 
 
-def test_a_file_and_the_named_verb_do_the_same(ketamap, regimen, tmp_path):
-    for words in (["simulate"], ["simulate", "regimen"]):
-        out = tmp_path / "-".join(words)
-        code, printed, _ = ketamap(*words, regimen, "--out", out, "--draws", "0")
+def test_a_file_and_the_named_verb_do_the_same_wherever_options_stand(ketamap, regimen, tmp_path):
+    for name, words in (
+        ("file", ["simulate", "--draws", "0", regimen]),
+        ("verb", ["simulate", "regimen", regimen, "--draws", "0"]),
+    ):
+        code, printed, _ = ketamap(*words, "--out", tmp_path / name)
         assert code == 0
         assert "For research, not for dosing." in printed
-        assert (out / "report.html").exists()
-
-
-def test_overlapping_infusions_are_allowed(ketamap, regimen, tmp_path):
-    two = "\n".join(
-        f"  - {{time: {start} h, amount: 1 mg/kg, route: iv, duration: 1 h}}" for start in (0, 0.5)
-    )
-    regimen.write_text(REGIMEN.replace(REGIMEN.splitlines()[4], two), encoding="utf-8")
-    code, _, _ = ketamap("simulate", regimen, "--out", tmp_path / "o", "--draws", "0")
-    assert code == 0
-
-
-def test_a_model_in_place_of_a_regimen_is_named(ketamap, tmp_path):
-    path = tmp_path / "model.xml"
-    path.write_text("<?xml version='1.0'?>\n<sbml/>\n", encoding="utf-8")
-    code, printed, errors = ketamap("simulate", path, "--out", tmp_path / "o")
-    assert (code, printed) == (1, "")
-    assert "model.xml" in errors
-    assert "Traceback" not in errors
-
-
-def test_options_may_stand_before_the_file(ketamap, regimen, tmp_path):
-    code, _, _ = ketamap("simulate", "--draws", "0", "--out", tmp_path / "o", regimen)
-    assert code == 0
+        assert (tmp_path / name / "report.html").exists()
 
 
 def test_help_names_the_verbs_and_the_file(ketamap):

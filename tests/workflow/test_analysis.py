@@ -113,14 +113,6 @@ def test_a_table_without_hierarchy_needs_no_atlas(files):
     assert result.effects.testable.any()
 
 
-def test_the_report_lists_the_animals_of_the_analysis(files):
-    folder, table = files
-    shift_of(folder, table)
-    page = (folder / "out" / "report.html").read_text(encoding="utf-8")
-    assert "veh_10d_01" in page
-    assert isinstance(pd.read_csv(folder / "out" / "animals.csv"), pd.DataFrame)
-
-
 @pytest.mark.usefixtures("no_page")
 def test_the_answers_of_a_dose_and_duration_design_are_written(files):
     folder, table = files
@@ -158,7 +150,7 @@ def test_permutations_can_be_asked_for_and_forbidden(files):
     assert not (folder / "out" / "permutation.parquet").exists()
 
 
-def test_two_measures_stand_in_one_report(files):
+def test_two_measures_and_the_animals_stand_in_one_report(files):
     folder, table = files
     both = pd.concat(
         [table.assign(measure="cells"), table.assign(measure="axon_length_mm")], ignore_index=True
@@ -167,3 +159,5 @@ def test_two_measures_stand_in_one_report(files):
     page = (folder / "out" / "report.html").read_text(encoding="utf-8")
     assert "Density of cells and length density of axons in every brain region" in page
     assert page.count('data-figure="factors-') == 2
+    assert "veh_10d_01" in page
+    assert len(pd.read_csv(folder / "out" / "animals.csv")) == 9

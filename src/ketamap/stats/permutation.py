@@ -225,5 +225,5 @@ def _note(contrast: str, rows: pd.DataFrame, alpha: float) -> str:
     more = f" and {len(rows) - 6} more" if len(rows) > 6 else ""
     return (
         f"{contrast}: permutation and model disagree at familywise {alpha:g} in "
-        f"{len(rows)} regions (p by permutation against model): {told}{more}."
+        f"{len(rows)} region{'s' * (len(rows) > 1)} (p by permutation against model): {told}{more}."
     )
