@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 from scipy import ndimage
-from tests.trace.made import draw, random_walks, straight, volume_of
+from tests.trace.made import draw, random_walks, straight, thin_mask, volume_of
 
 from ketamap.core.settings import TracingSettings
 from ketamap.core.space import VoxelGrid
@@ -39,9 +39,7 @@ def read_labelled():
 
 def thin_plane(mask):
     """Skeleton of a plane: ours, on a volume of one plane."""
-    from ketamap.trace.thinning import thin
-
-    return thin(mask[None], (0, 0, 0), (1.0, 1.0, 1.0))[0] > 0
+    return thin_mask(mask[None])[0]
 
 
 def plane_length(skeleton):

@@ -5,6 +5,9 @@ from scipy import ndimage
 
 from ketamap.core.space import VoxelGrid
 from ketamap.core.volume import Volume
+from ketamap.trace.board import Board
+from ketamap.trace.lengths import measure_links
+from ketamap.trace.thinning import thin
 
 
 def volume_of(image, spacing_um=(2.0, 2.0, 2.0), **more):
@@ -82,3 +85,19 @@ def draw(
     image = big.reshape(shape[0], z, shape[1], y, shape[2], x).mean(axis=(1, 3, 5))
     clean = background + height / peak * image
     return (clean + rng.normal(0.0, noise, shape) * np.sqrt(clean / background)).astype(np.float32)
+
+
+def thin_mask(mask, origin=(0, 0, 0), spacing_um=(1.0, 1.0, 1.0), **more):
+    """Thin an image; `thin` takes and gives lists of voxels."""
+    board = Board(mask.shape)
+    skeleton = np.zeros(mask.shape, bool)
+    skeleton[tuple(board.index(thin(board.places(mask), board, origin, spacing_um, **more)).T)] = (
+        True
+    )
+    return skeleton
+
+
+def links_of(skeleton, weight, spacing_um=(1.0, 1.0, 1.0)):
+    """Measure the links of a skeleton given as an image."""
+    board = Board(skeleton.shape)
+    return measure_links(board.places(skeleton > 0), board, weight, spacing_um)

@@ -124,8 +124,8 @@ def trace_axons(  # noqa: PLR0913 (the data, the settings, and six options by na
     def examine(extent: BlockExtent) -> _Result:
         score = score_block(volume, plan, seen.levels, extent.start, extent.stop)
         masked = somata.blank(score, extent.start, extent.core)
-        found = trace_block(score, plan, extent, decision, settings.min_length_um)
-        out.add(extent, score, found)
+        found, skeleton = trace_block(score, plan, extent, decision, settings.min_length_um)
+        out.add(extent, score, skeleton)
         return _Result(found, masked)
 
     results = _run(examine, blocks, workers)
@@ -175,12 +175,13 @@ class _Output:
         self._done, self._total, self._progress, self._lock = 0, total, progress, Lock()
         progress(0, total)
 
-    def add(self, extent: BlockExtent, score: F32, found: BlockAxons) -> None:
+    def add(self, extent: BlockExtent, score: F32, skeleton: NDArray[np.bool_]) -> None:
+        share = None
+        if self._sink is not None:
+            share = self._map.byte_probability(score[extent.core], self._decision.prevalence)
         with self._lock:
-            if self._sink is not None:
-                p = self._map.probability(score[extent.core], self._decision.prevalence)
-                share = np.rint(255.0 * p).astype(np.uint8)
-                self._sink(extent.core_start, share, found.skeleton > 0)
+            if self._sink is not None and share is not None:
+                self._sink(extent.core_start, share, skeleton)
             self._done += 1
             self._progress(self._done, self._total)
 

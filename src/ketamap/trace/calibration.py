@@ -8,6 +8,7 @@ from itertools import product
 from typing import Any
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 
@@ -15,6 +16,7 @@ from ketamap.core.errors import ImageError, InputError
 from ketamap.core.settings import TracingSettings
 from ketamap.core.space import Zyx
 from ketamap.core.volume import Blocks, Volume
+from ketamap.trace.filters import F32
 from ketamap.trace.scale import RidgePlan, plan_ridges, triple
 from ketamap.trace.scores import score_block
 from ketamap.trace.survey import BrainLevels, Survey, survey
@@ -112,10 +114,30 @@ class Calibration:
         z = np.maximum(np.asarray(score, dtype=np.float64), LEAST_SCORE)
         return np.asarray(expit(self.intercept + shift + self.slope * np.log(z)))
 
+    def byte_probability(self, score: NDArray[np.floating], prevalence: float) -> NDArray[np.uint8]:
+        """Probability as a whole number of 255ths."""
+        shift = float(logit(prevalence) - logit(self.prevalence))
+        out = np.empty(score.shape, dtype=np.uint8)
+        _bytes_of(score, self.slope, self.intercept + shift, out)
+        return out
+
     def score_of(self, probability: float, prevalence: float) -> float:
         """Return the score at which a fibre has a probability, the inverse of `probability`."""
         shift = float(logit(prevalence) - logit(self.prevalence))
         return float(np.exp((logit(probability) - self.intercept - shift) / self.slope))
+
+
+@njit(nogil=True, cache=True)
+def _bytes_of(score: F32, slope: float, intercept: float, out: NDArray[np.uint8]) -> None:
+    least = np.log(LEAST_SCORE)
+    floor = np.uint8(np.rint(255.0 / (1.0 + np.exp(-intercept - slope * least))))
+    for z in range(score.shape[0]):
+        for y in range(score.shape[1]):
+            for x in range(score.shape[2]):
+                out[z, y, x] = floor
+                if score[z, y, x] > LEAST_SCORE:
+                    odds = intercept + slope * np.log(float(score[z, y, x]))
+                    out[z, y, x] = np.uint8(np.rint(255.0 / (1.0 + np.exp(-odds))))
 
 
 DEFAULT = Calibration(slope=3.43, intercept=-4.47, prevalence=0.2117)

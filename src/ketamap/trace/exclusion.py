@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numba import njit
 from numpy.typing import NDArray
 
 from ketamap.core.errors import InputError
@@ -46,22 +47,48 @@ class Somata:
         return cls(index=grid.to_index(points), radius=radius)
 
     def blank(self, score: F32, start: Zyx[int], core: tuple[slice, ...]) -> int:
-        """Set the scores within somata to 0, in place; returns how many of the core's."""
-        low = self.index - self.radius - np.asarray(start)
-        high = self.index + self.radius - np.asarray(start)
-        near = np.all((high >= 0) & (low <= np.asarray(score.shape) - 1), axis=1)
-        hidden = np.zeros(score.shape, dtype=bool) if near.any() else None
-        if hidden is None:
-            return 0
-        for centre in self.index[near] - np.asarray(start):
-            where = tuple(
-                slice(max(int(np.ceil(c - r)), 0), max(int(np.floor(c + r)) + 1, 0))
-                for c, r in zip(centre, self.radius, strict=True)
-            )
-            z, y, x = np.ogrid[where]
-            at = (((z, 0), (y, 1), (x, 2)),)
-            square = sum(((g - centre[a]) / self.radius[a]) ** 2 for g, a in at[0])
-            part = hidden[where]
-            part |= (square <= 1.0)[tuple(slice(0, n) for n in part.shape)]
-        score[hidden] = 0.0
-        return int(np.count_nonzero(hidden[core]))
+        """Set the scores within somata to minus infinity, in place.
+
+        Parameters
+        ----------
+        score
+            Shape ``(z, y, x)``.
+        start
+            Index of its first voxel in the volume.
+        core
+            Part of it whose voxels are counted.
+
+        Returns
+        -------
+        int
+            Voxels of the core that were set.
+        """
+        centre = self.index - np.asarray(start)
+        last = np.asarray(score.shape) - 1
+        near = np.all((centre + self.radius >= 0) & (centre - self.radius <= last), axis=1)
+        bounds = np.array([(s.start, s.stop) for s in core])
+        return int(_blank(score, centre[near], self.radius, bounds))
+
+
+@njit(nogil=True, cache=True)
+def _blank(
+    score: F32,
+    centres: NDArray[np.float64],
+    radius: NDArray[np.float64],
+    core: NDArray[np.int64],
+) -> int:
+    low, high = np.empty(3, dtype=np.int64), np.empty(3, dtype=np.int64)
+    count = 0
+    for c in centres:
+        for a in range(3):
+            low[a] = max(int(np.ceil(c[a] - radius[a])), 0)
+            high[a] = min(int(np.floor(c[a] + radius[a])), score.shape[a] - 1)
+        for z in range(low[0], high[0] + 1):
+            for y in range(low[1], high[1] + 1):
+                flat = ((z - c[0]) / radius[0]) ** 2 + ((y - c[1]) / radius[1]) ** 2
+                for x in range(low[2], high[2] + 1):
+                    if flat + ((x - c[2]) / radius[2]) ** 2 <= 1.0 and score[z, y, x] > -np.inf:
+                        score[z, y, x] = -np.inf
+                        inside = core[0, 0] <= z < core[0, 1] and core[1, 0] <= y < core[1, 1]
+                        count += inside and core[2, 0] <= x < core[2, 1]
+    return count

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ketamap.core.space import Zyx
 from ketamap.trace.blocks import BlockExtent
+from ketamap.trace.board import Board, Places, places_above
 from ketamap.trace.calibration import Decision
 from ketamap.trace.filters import F32
 from ketamap.trace.lengths import LINK_REACH, Links, measure_links
@@ -42,17 +43,14 @@ class BlockAxons:
     small_voxels: int
     """Their voxels that belong to this block."""
 
-    skeleton: NDArray[np.uint8]
-    """Shape of the core: the skeleton at the threshold."""
-
 
 @dataclass(frozen=True, eq=False, slots=True)
 class _Traced:
     links: Links
-    mask: NDArray[np.bool_]
-    skeleton: NDArray[np.uint8]
-    objects: int
-    voxels: int
+    kept: Places
+    skeleton: Places
+    small_objects: int
+    small_voxels: int
 
 
 def object_reach(plan: RidgePlan, min_length_um: float) -> Zyx[int]:
@@ -74,13 +72,14 @@ def trace_block(
     extent: BlockExtent,
     decision: Decision,
     min_length_um: float,
-) -> BlockAxons:
+) -> tuple[BlockAxons, NDArray[np.bool_]]:
     """Find the fibres of a block at the threshold and at both ends of its band.
 
     Parameters
     ----------
     score
-        Scores of the voxels ``[extent.start, extent.stop)``; 0 where nothing may be traced.
+        Scores of the voxels ``[extent.start, extent.stop)``; minus infinity where nothing
+        may be traced.
     plan
         The filters.
     extent
@@ -89,34 +88,45 @@ def trace_block(
         The thresholds.
     min_length_um
         Objects within a box of this edge are left out.
+
+    Returns
+    -------
+    axons
+        What the block contributes to the table.
+    skeleton
+        Shape of the core: the skeleton at the threshold.
     """
-    weight = np.maximum(score, np.float32(0.0))
+    board = Board(score.shape)
+    where, value = places_above(score, decision.low)
     middle, strict, lenient = (
-        _trace(score, weight, plan, extent, threshold, min_length_um)
-        for threshold in (decision.threshold, decision.high, decision.low)
+        _trace(where[value >= np.float32(least)], board, score, plan, extent, min_length_um)
+        for least in (decision.threshold, decision.high, decision.low)
     )
-    return _collect(plan, extent, (middle, strict, lenient))
+    board.state[middle.skeleton] = 1
+    skeleton = board.state.reshape(board.padded)[1:-1, 1:-1, 1:-1][extent.core] > 0
+    return _collect(plan, extent, board, (middle, strict, lenient)), skeleton
 
 
-def _trace(
+def _trace(  # noqa: PLR0913 (all of one block; a record of them would only be unpacked here)
+    where: Places,
+    board: Board,
     score: F32,
-    weight: F32,
     plan: RidgePlan,
     extent: BlockExtent,
-    threshold: float,
     min_length_um: float,
 ) -> _Traced:
-    mask = score >= np.float32(threshold)
     faces = np.array(
         [(a > 0, b < n) for a, b, n in zip(extent.start, extent.stop, plan.shape, strict=True)]
     )
-    kept, first = drop_small(mask, object_reach(plan, min_length_um), faces)
-    skeleton = thin(kept, extent.start, plan.spacing_um)
-    links = measure_links(skeleton, weight, plan.spacing_um)
+    keep, first = drop_small(where, board, object_reach(plan, min_length_um), faces)
+    kept = where[keep]
+    skeleton = thin(kept, board, extent.start, plan.spacing_um)
+    links = measure_links(skeleton, board, score, plan.spacing_um)
     inside = _inside(links.voxel, extent)
     own = Links(links.voxel[inside], links.middle[inside], links.length_um[inside])
-    lost = np.count_nonzero(mask[extent.core]) - np.count_nonzero(kept[extent.core])
-    return _Traced(own, kept, skeleton, int(_inside(first, extent).sum()), int(lost))
+    small = _inside(board.index(where[~keep]), extent)
+    objects = _inside(board.index(first), extent)
+    return _Traced(own, kept, skeleton, int(objects.sum()), int(small.sum()))
 
 
 def _inside(index: NDArray[np.int64], extent: BlockExtent) -> NDArray[np.bool_]:
@@ -126,36 +136,36 @@ def _inside(index: NDArray[np.int64], extent: BlockExtent) -> NDArray[np.bool_]:
 
 
 def _collect(
-    plan: RidgePlan, extent: BlockExtent, traced: tuple[_Traced, _Traced, _Traced]
+    plan: RidgePlan, extent: BlockExtent, board: Board, traced: tuple[_Traced, _Traced, _Traced]
 ) -> BlockAxons:
     """Add up lengths and voxels box by box, in raster order within each box."""
     box = np.asarray(plan.box)
     start, stop = np.asarray(extent.core_start), np.asarray(extent.core_stop)
-    counts = -(-(stop - start) // box)
+    shift = np.asarray(extent.start) - start
+    counts = triple(-(-(stop - start) // box))
     n = int(np.prod(counts))
     lengths, moments = np.zeros((n, 3)), np.zeros((3, n, 3))
     for k, part in enumerate(traced):
-        at = part.links.voxel + np.asarray(extent.start) - start
-        place = np.ravel_multi_index(tuple((at // box).T), tuple(counts)) if len(at) else at[:, 0]
+        at = part.links.voxel + shift
+        place = np.ravel_multi_index(tuple((at // box).T), counts)
         lengths[:, k] = np.bincount(place, part.links.length_um, n)
         where = at % box + part.links.middle
         for axis in range(3):
             moments[k, :, axis] = np.bincount(place, part.links.length_um * where[:, axis], n)
-    filled = np.argwhere(traced[0].mask[extent.core])
-    place = np.ravel_multi_index(tuple((filled // box).T), tuple(counts)) if len(filled) else []
-    voxels = np.bincount(np.asarray(place, dtype=np.int64), minlength=n)
-    index = np.argwhere(np.ones(tuple(counts), dtype=bool))
-    sizes = np.prod(np.minimum(box, stop - start - index * box), axis=1)
+    kept = board.index(traced[0].kept)
+    at = kept[_inside(kept, extent)] + shift
+    voxels = np.bincount(np.ravel_multi_index(tuple((at // box).T), counts), minlength=n)
     some = np.flatnonzero((lengths.max(axis=1) > 0.0) | (voxels > 0))
+    index = np.stack(np.unravel_index(some, counts), axis=1)
+    edges = np.minimum(box, stop - start - index * box)
     return BlockAxons(
-        box=index[some] + start // box,
+        box=index + start // box,
         length_um=lengths[some],
-        centre=_centres(lengths, moments, np.minimum(box, stop - start - index * box))[some],
+        centre=_centres(lengths[some], moments[:, some], edges),
         voxels=voxels[some],
-        sizes=sizes[some],
-        small_objects=traced[0].objects,
-        small_voxels=traced[0].voxels,
-        skeleton=traced[0].skeleton[extent.core],
+        sizes=np.prod(edges, axis=1),
+        small_objects=traced[0].small_objects,
+        small_voxels=traced[0].small_voxels,
     )
 
 

@@ -9,8 +9,8 @@ from numba import njit
 from numpy.typing import NDArray
 
 from ketamap.core.space import Zyx
-
-F32 = NDArray[np.float32]
+from ketamap.trace.board import Board, Places
+from ketamap.trace.filters import F32
 
 LINK_REACH = 4
 """Voxels around a link on which its length depends: two smoothings and the triangle rule."""
@@ -27,7 +27,7 @@ class Links(NamedTuple):
     """Shape ``(n,)``."""
 
 
-def measure_links(skeleton: NDArray[np.uint8], weight: F32, spacing_um: Zyx[float]) -> Links:
+def measure_links(where: Places, board: Board, score: F32, spacing_um: Zyx[float]) -> Links:
     """Measure the links between 26-neighbours of a skeleton.
 
     A link whose ends are joined by two shorter ones through a common neighbour is left out
@@ -37,10 +37,12 @@ def measure_links(skeleton: NDArray[np.uint8], weight: F32, spacing_um: Zyx[floa
 
     Parameters
     ----------
-    skeleton
-        Shape ``(z, y, x)``, nonzero on the skeleton.
-    weight
-        Same shape, not negative: how much of a fibre each voxel holds.
+    where
+        The voxels of the skeleton.
+    board
+        Scratch images of the block.
+    score
+        Shape of the block: how much of a fibre each voxel holds; less than 0 counts as 0.
     spacing_um
         Voxel edges.
 
@@ -50,23 +52,34 @@ def measure_links(skeleton: NDArray[np.uint8], weight: F32, spacing_um: Zyx[floa
         Sorted by owner in raster order. Positions are relative to voxels of this block, so
         that the same link read from another block gives the same bits.
     """
-    padded = np.pad(skeleton, 1)
-    heavy = np.pad(weight, 1)
-    number = np.full(padded.shape, -1, dtype=np.int32)
-    where = np.argwhere(padded)
-    number[tuple(where.T)] = np.arange(len(where), dtype=np.int32)
-    spacing = np.asarray(spacing_um, dtype=np.float64)
-    offset = _centres(where, heavy)
+    number = board.number
+    number[where] = np.arange(1, len(where) + 1, dtype=np.int32)
+    index = board.index(where)
+    offset = _centres(index, score)
     for _ in range(SMOOTHINGS):
-        offset = _smoothed(where, number, offset)
-    owner, step = _pairs(where, number, spacing)
-    other = number[tuple((where[owner] + step).T)]
+        offset = _smoothed(where, number, board.steps, offset)
+    spacing = np.asarray(spacing_um, dtype=np.float64)
+    owner, other, code = _pairs(where, number, board.steps, _triangles(spacing_um))
+    number[where] = 0
+    step = _PLACES[code]
     between = (step + offset[other] - offset[owner]) * spacing
     return Links(
-        where[owner] - 1,
+        index[owner],
         0.5 * (step + offset[other] + offset[owner]),
         np.sqrt(np.sum(between * between, axis=1)),
     )
+
+
+_PLACES = np.array(list(np.ndindex(3, 3, 3)), dtype=np.int64) - 1
+
+
+def _triangles(spacing_um: Zyx[float]) -> NDArray[np.bool_]:
+    """Tell for each step (27) and third place (27) whether the step is the longest side."""
+    length = np.sum((_PLACES * np.asarray(spacing_um)) ** 2, axis=1)
+    third = _PLACES[None] - _PLACES[:, None]
+    far = np.sum((third * np.asarray(spacing_um)) ** 2, axis=2)
+    near = np.abs(third).max(axis=2) == 1
+    return np.asarray(near & (length[:, None] > length[None]) & (length[:, None] > far))
 
 
 SMOOTHINGS = 2
@@ -74,20 +87,21 @@ SMOOTHINGS = 2
 
 
 @njit(nogil=True, cache=True)
-def _centres(where: NDArray[np.int64], weight: F32) -> NDArray[np.float64]:
+def _centres(index: NDArray[np.int64], score: F32) -> NDArray[np.float64]:
     """Centre of weight of the 27 voxels around each, relative to it."""
-    out = np.zeros((where.shape[0], 3))
-    for n in range(where.shape[0]):
-        z, y, x = where[n]
+    nz, ny, nx = score.shape
+    out = np.zeros((index.shape[0], 3))
+    for n in range(index.shape[0]):
+        z, y, x = index[n]
         total = 0.0
-        for k in range(-1, 2):
-            for j in range(-1, 2):
-                for i in range(-1, 2):
-                    w = float(weight[z + k, y + j, x + i])
+        for k in range(max(z - 1, 0), min(z + 2, nz)):
+            for j in range(max(y - 1, 0), min(y + 2, ny)):
+                for i in range(max(x - 1, 0), min(x + 2, nx)):
+                    w = max(float(score[k, j, i]), 0.0)
                     total += w
-                    out[n, 0] += w * k
-                    out[n, 1] += w * j
-                    out[n, 2] += w * i
+                    out[n, 0] += w * (k - z)
+                    out[n, 1] += w * (j - y)
+                    out[n, 2] += w * (i - x)
         if total > 0.0:
             out[n] /= total
     return out
@@ -95,23 +109,21 @@ def _centres(where: NDArray[np.int64], weight: F32) -> NDArray[np.float64]:
 
 @njit(nogil=True, cache=True)
 def _smoothed(
-    where: NDArray[np.int64], number: NDArray[np.int32], offset: NDArray[np.float64]
+    where: Places, number: NDArray[np.int32], steps: NDArray[np.int64], offset: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Move each voxel with two neighbours half way to their mean; ends and forks stay."""
     out = offset.copy()
+    total = np.zeros(3)
     for n in range(where.shape[0]):
-        z, y, x = where[n]
         count = 0
-        total = np.zeros(3)
-        for k in range(-1, 2):
-            for j in range(-1, 2):
-                for i in range(-1, 2):
-                    m = number[z + k, y + j, x + i]
-                    if m >= 0 and m != n:
-                        count += 1
-                        total[0] += offset[m, 0] + k
-                        total[1] += offset[m, 1] + j
-                        total[2] += offset[m, 2] + i
+        total[:] = 0.0
+        for code in range(27):
+            m = number[where[n] + steps[code]] - 1
+            if m >= 0 and code != 13:
+                count += 1
+                total[0] += offset[m, 0] + (code // 9 - 1)
+                total[1] += offset[m, 1] + (code // 3 % 3 - 1)
+                total[2] += offset[m, 2] + (code % 3 - 1)
         if count == 2:
             for a in range(3):
                 out[n, a] = 0.5 * offset[n, a] + 0.25 * total[a]
@@ -120,49 +132,30 @@ def _smoothed(
 
 @njit(nogil=True, cache=True)
 def _pairs(
-    where: NDArray[np.int64], number: NDArray[np.int32], spacing: NDArray[np.float64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """List links (owner, step), the longest of every triangle left out."""
-    owner = np.empty(13 * where.shape[0], dtype=np.int64)
-    step = np.empty((13 * where.shape[0], 3), dtype=np.int64)
+    where: Places,
+    number: NDArray[np.int32],
+    steps: NDArray[np.int64],
+    triangles: NDArray[np.bool_],
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """List links (owner, other end, place of it), the longest of every triangle left out."""
+    most = 13 * where.shape[0]
+    owner, other, code = (
+        np.empty(most, np.int64),
+        np.empty(most, np.int64),
+        np.empty(most, np.int64),
+    )
     n = 0
     for m in range(where.shape[0]):
-        z, y, x = where[m]
-        for code in range(14, 27):
-            k, j, i = code // 9 - 1, code // 3 % 3 - 1, code % 3 - 1
-            if number[z + k, y + j, x + i] < 0:
+        for c in range(14, 27):
+            q = number[where[m] + steps[c]] - 1
+            if q < 0:
                 continue
-            if not _is_longest(number, (z, y, x), (k, j, i), spacing):
-                owner[n] = m
-                step[n, 0], step[n, 1], step[n, 2] = k, j, i
+            longest = False
+            for third in range(27):
+                if triangles[c, third] and number[where[m] + steps[third]] > 0:
+                    longest = True
+                    break
+            if not longest:
+                owner[n], other[n], code[n] = m, q, c
                 n += 1
-    return owner[:n], step[:n]
-
-
-@njit(nogil=True, cache=True)
-def _is_longest(
-    number: NDArray[np.int32],
-    at: tuple[int, int, int],
-    step: tuple[int, int, int],
-    spacing: NDArray[np.float64],
-) -> bool:
-    """Tell whether a third voxel makes a triangle in which this link is the longest."""
-    (z, y, x), (k, j, i) = at, step
-    own = _square(k, j, i, spacing)
-    for c in range(-1, 2):
-        for b in range(-1, 2):
-            for a in range(-1, 2):
-                if (c == 0 and b == 0 and a == 0) or (c == k and b == j and a == i):
-                    continue
-                if max(abs(c - k), abs(b - j), abs(a - i)) > 1:
-                    continue
-                if number[z + c, y + b, x + a] < 0:
-                    continue
-                if own > _square(c, b, a, spacing) and own > _square(c - k, b - j, a - i, spacing):
-                    return True
-    return False
-
-
-@njit(nogil=True, cache=True)
-def _square(k: int, j: int, i: int, spacing: NDArray[np.float64]) -> float:
-    return float((k * spacing[0]) ** 2 + (j * spacing[1]) ** 2 + (i * spacing[2]) ** 2)
+    return owner[:n].copy(), other[:n].copy(), code[:n].copy()

@@ -162,7 +162,7 @@ def _sample(
     """
     contrast = log_contrast(box, levels.dark, levels.offset)
     response = ridge_response(contrast, plan)
-    inverted = ridge_response(-contrast, plan)
+    inverted = ridge_response(contrast, plan, dark_lines=True)
     filled = (response != 0.0) | (inverted != 0.0)
     noise = levels.noise_at(ndimage.uniform_filter(contrast, plan.cell, mode="nearest"))
     reach = [2 * max(1, round(DECOY_REACH * plan.sigma_um / um)) + 1 for um in plan.spacing_um]

@@ -14,6 +14,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from ketamap.core.space import Zyx
+from ketamap.trace.board import Board, Places
 
 U8 = NDArray[np.uint8]
 
@@ -30,17 +31,21 @@ SPUR_VOXELS = 3
 _GRAY = np.array(
     [[0, 0, 0], [0, 0, 1], [0, 1, 1], [0, 1, 0], [1, 1, 0], [1, 1, 1], [1, 0, 1], [1, 0, 0]]
 )
-"""Parities (z, y, x) of the classes: z and y change twice in a cycle, x four times."""
+"""Parities of the classes along three axes; they change once, twice and four times."""
 
 
 def thinning_reach() -> Zyx[int]:
     """Voxels around a voxel on which its place in the skeleton depends.
 
-    Per round one voxel for the border and as many as the parity of the axis changes in a
-    cycle of classes (2, 2, 4); then one per voxel of spur for clipping and two for growing.
+    What a voxel becomes in a round depends on its neighbours before the round, and on those
+    of earlier classes during it. A chain of ever earlier classes moves along an axis at most
+    as often as the axis' parity changes in the order of the classes (1, 2 and 4 times), and
+    the voxel at its end looks one farther. The axes take turns in these roles. Clipping then
+    looks three voxels far per voxel of spur.
     """
-    more = 1 + 3 * SPUR_VOXELS
-    return (3 * ROUNDS + more, 3 * ROUNDS + more, 5 * ROUNDS + more)
+    per_three_rounds = (1 + 1) + (2 + 1) + (4 + 1)
+    reach = per_three_rounds * ROUNDS // 3 + 3 * SPUR_VOXELS
+    return (reach, reach, reach)
 
 
 def _adjacency(limit: int, within: int) -> NDArray[np.int64]:
@@ -73,21 +78,24 @@ _EIGHTEEN = int(
 
 
 def thin(
-    mask: NDArray[np.bool_],
+    where: Places,
+    board: Board,
     origin: Zyx[int],
     spacing_um: Zyx[float],
     *,
     spur_voxels: int = SPUR_VOXELS,
-) -> U8:
+) -> Places:
     """Thin a mask to lines one voxel wide with the same topology, and clip short spurs.
 
     Parameters
     ----------
-    mask
-        Shape ``(z, y, x)``.
+    where
+        The voxels of the mask.
+    board
+        Scratch images of the block.
     origin
-        Index of the first voxel in the volume: parities are those of the volume, so that
-        every block decides alike.
+        Index of the block's first voxel in the volume: parities are those of the volume, so
+        that every block decides alike.
     spacing_um
         Voxel edges.
     spur_voxels
@@ -95,24 +103,36 @@ def thin(
 
     Returns
     -------
-    numpy.ndarray of uint8
-        Shape of ``mask``; 1 on the skeleton. Exact farther than `thinning_reach` from any
-        border of the block that is not a border of the volume.
+    Places
+        The voxels of the skeleton. Exact farther than `thinning_reach` from any border of
+        the block that is not a border of the volume.
     """
-    padded = np.zeros([n + 2 for n in mask.shape], dtype=np.uint8)
-    padded[1:-1, 1:-1, 1:-1] = mask
-    flat = padded.reshape(-1)
-    where = np.flatnonzero(flat)
-    strides = np.array([padded.shape[1] * padded.shape[2], padded.shape[2], 1])
-    steps = _steps(strides)
-    members = _by_class(where, padded.shape, origin)
+    flat = board.state
+    flat[where] = 1
+    parity = _parities(where, board.strides, np.asarray(origin))
     for k in range(ROUNDS):
-        gone = _thin_once(flat, members, steps[_open_faces(k, spacing_um)], steps, _NEARS)
+        members = _by_class(where, parity, _CLASSES[k % 3])
+        gone = _thin_once(
+            flat, members, board.steps[_open_faces(k, spacing_um)], board.steps, _NEARS
+        )
         if gone == 0 and k >= EVEN_ROUNDS:
             break
-    where = where[flat[where] > 0]
-    _clip_spurs(flat, where, steps, spur_voxels)
-    return padded[1:-1, 1:-1, 1:-1]
+    left = where[flat[where] > 0]
+    _clip_spurs(flat, left, board.steps, spur_voxels)
+    skeleton = left[flat[left] > 0]
+    flat[where] = 0
+    return skeleton
+
+
+def _ranks(turn: int) -> NDArray[np.int64]:
+    """Rank of the eight classes, numbered 4 z + 2 y + x, with the axes turned in their roles."""
+    parity = np.roll(_GRAY, turn, axis=1)
+    rank = np.empty(8, dtype=np.int64)
+    rank[parity @ np.array([4, 2, 1])] = np.arange(8)
+    return rank
+
+
+_CLASSES = tuple(_ranks(turn) for turn in range(3))
 
 
 _FACES_OF_AXIS = ((4, 22), (10, 16), (12, 14))
@@ -130,29 +150,45 @@ def _open_faces(k: int, spacing_um: Zyx[float]) -> list[int]:
     return faces
 
 
-def _steps(strides: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Offsets of the 27 places in a flat array."""
-    places = np.array(list(np.ndindex(3, 3, 3)), dtype=np.int64) - 1
-    return np.asarray(places @ strides, dtype=np.int64)
+@njit(nogil=True, cache=True)
+def _parities(
+    where: Places, strides: NDArray[np.int64], origin: NDArray[np.int64]
+) -> NDArray[np.uint8]:
+    """Parities of the voxels' indices in the volume as 4 z + 2 y + x."""
+    out = np.empty(where.shape[0], dtype=np.uint8)
+    for m in range(where.shape[0]):
+        z, rest = where[m] // strides[0], where[m] % strides[0]
+        y, x = rest // strides[1], rest % strides[1]
+        out[m] = (
+            4 * ((z - 1 + origin[0]) & 1)
+            + 2 * ((y - 1 + origin[1]) & 1)
+            + ((x - 1 + origin[2]) & 1)
+        )
+    return out
 
 
+@njit(nogil=True, cache=True)
 def _by_class(
-    where: NDArray[np.int64], shape: tuple[int, ...], origin: Zyx[int]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Sort flat indices by class; returns them and the first of each class."""
-    index = np.unravel_index(where, shape)
-    z, y, x = ((i + o - 1) & 1 for i, o in zip(index, origin, strict=True))
-    rank = np.zeros((2, 2, 2), dtype=np.int64)
-    rank[tuple(_GRAY.T)] = np.arange(8)
-    group = rank[z, y, x]
-    order = np.argsort(group, kind="stable")
-    return where[order], np.searchsorted(group[order], np.arange(9)).astype(np.int64)
+    where: Places, parity: NDArray[np.uint8], rank: NDArray[np.int64]
+) -> tuple[Places, NDArray[np.int64]]:
+    """Sort places by class; returns them and the first of each class."""
+    first = np.zeros(9, dtype=np.int64)
+    for p in parity:
+        first[rank[p] + 1] += 1
+    first = np.cumsum(first)
+    at = first.copy()
+    out = np.empty_like(where)
+    for m in range(where.shape[0]):
+        c = rank[parity[m]]
+        out[at[c]] = where[m]
+        at[c] += 1
+    return out, first
 
 
 @njit(nogil=True, cache=True)
 def _thin_once(
     flat: U8,
-    members: tuple[NDArray[np.int64], NDArray[np.int64]],
+    members: tuple[Places, NDArray[np.int64]],
     faces: NDArray[np.int64],
     steps: NDArray[np.int64],
     nears: NDArray[np.int64],
@@ -175,7 +211,7 @@ def _thin_once(
 
 
 @njit(nogil=True, cache=True)
-def _mark_border(flat: U8, where: NDArray[np.int64], faces: NDArray[np.int64]) -> None:
+def _mark_border(flat: U8, where: Places, faces: NDArray[np.int64]) -> None:
     for p in where:
         if flat[p] != 0:
             for step in faces:
@@ -229,7 +265,7 @@ def _flood(seed: int, allowed: int, near: NDArray[np.int64]) -> int:
 
 
 @njit(nogil=True, cache=True)
-def _clip_spurs(flat: U8, where: NDArray[np.int64], steps: NDArray[np.int64], rounds: int) -> None:
+def _clip_spurs(flat: U8, where: Places, steps: NDArray[np.int64], rounds: int) -> None:
     """Take ends off ``rounds`` times, then let the ends that are left grow back.
 
     A branch of at most ``rounds`` voxels vanishes; a longer one is as long as before.

@@ -1,0 +1,84 @@
+"""The voxels of a block that may be fibre, as a list, and scratch images to look around them.
+
+Few voxels of a brain are fibre: lists of them are worked on, and images of a block are only
+touched where they are. The images are one voxel larger on every side, so that the 27 places
+around a voxel are fixed offsets in them.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from ketamap.core.space import Zyx
+from ketamap.trace.filters import F32
+from ketamap.trace.scale import triple
+
+Places = NDArray[np.int32]
+"""Shape ``(n,)``: places of voxels in the flat padded images, ascending."""
+
+
+class Board:
+    """Scratch images of one block; whoever writes in them leaves zeros behind.
+
+    Parameters
+    ----------
+    shape
+        Shape of the block, ``(z, y, x)``.
+    """
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self.shape = triple(shape)
+        self.padded: Zyx[int] = triple(n + 2 for n in shape)
+        size = int(np.prod(self.padded))
+        self.state = np.zeros(size, dtype=np.uint8)
+        self.number = np.zeros(size, dtype=np.int32)
+        self.strides = np.array([self.padded[1] * self.padded[2], self.padded[2], 1])
+        around = np.array(list(np.ndindex(3, 3, 3)), dtype=np.int64) - 1
+        self.steps: NDArray[np.int64] = np.asarray(around @ self.strides, dtype=np.int64)
+        """Offsets of the 27 places around a voxel."""
+
+    def index(self, where: Places) -> NDArray[np.int64]:
+        """Return the places as indices of the block, shape ``(n, 3)``."""
+        z, rest = np.divmod(where.astype(np.int64), self.strides[0])
+        y, x = np.divmod(rest, self.strides[1])
+        return np.stack([z, y, x], axis=1) - 1
+
+    def places(self, mask: NDArray[np.bool_]) -> Places:
+        """List the voxels of a mask of the block."""
+        index = np.argwhere(mask) + 1
+        return np.asarray(index @ self.strides, dtype=np.int32)
+
+
+def places_above(score: F32, threshold: float) -> tuple[Places, F32]:
+    """List the voxels of a block whose score reaches a threshold, and their scores."""
+    least = np.float32(threshold)
+    n = _count_above(score, least)
+    where, value = np.empty(n, dtype=np.int32), np.empty(n, dtype=np.float32)
+    _list_above(score, least, where, value)
+    return where, value
+
+
+@njit(nogil=True, cache=True)
+def _count_above(score: F32, least: np.float32) -> int:
+    n = 0
+    for plane in score:
+        for row in plane:
+            for value in row:
+                n += value >= least
+    return n
+
+
+@njit(nogil=True, cache=True)
+def _list_above(score: F32, least: np.float32, where: Places, value: F32) -> None:
+    nz, ny, nx = score.shape
+    n = 0
+    for z in range(nz):
+        for y in range(ny):
+            row = score[z, y]
+            at = ((z + 1) * (ny + 2) + y + 1) * (nx + 2) + 1
+            for x in range(nx):
+                if row[x] >= least:
+                    where[n], value[n] = at + x, row[x]
+                    n += 1
