@@ -15,12 +15,15 @@ from ketamap.core.space import Zyx
 from ketamap.trace.filters import F32
 from ketamap.trace.scale import triple
 
+OUTSIDE = 4
+"""State of the voxels around the block: neither fibre nor background."""
+
 Places = NDArray[np.int32]
 """Shape ``(n,)``: places of voxels in the flat padded images, ascending."""
 
 
 class Board:
-    """Scratch images of one block; whoever writes in them leaves zeros behind.
+    """Scratch images of one block; whoever writes in it leaves zeros behind.
 
     Parameters
     ----------
@@ -33,6 +36,7 @@ class Board:
         self.padded: Zyx[int] = triple(n + 2 for n in shape)
         size = int(np.prod(self.padded))
         self.state = np.zeros(size, dtype=np.uint8)
+        _surround(self.state.reshape(self.padded))
         self.number = np.zeros(size, dtype=np.int32)
         self.strides = np.array([self.padded[1] * self.padded[2], self.padded[2], 1])
         around = np.array(list(np.ndindex(3, 3, 3)), dtype=np.int64) - 1
@@ -49,6 +53,12 @@ class Board:
         """List the voxels of a mask of the block."""
         index = np.argwhere(mask) + 1
         return np.asarray(index @ self.strides, dtype=np.int32)
+
+
+def _surround(image: NDArray[np.uint8]) -> None:
+    for axis in range(3):
+        for end in (0, -1):
+            image[(slice(None),) * axis + (end,)] = OUTSIDE
 
 
 def places_above(score: F32, threshold: float) -> tuple[Places, F32]:

@@ -202,12 +202,21 @@ def estimate_prevalence(calibration: Calibration, scores: NDArray[np.float64]) -
     probabilities is the new share, with which the probabilities are computed again.
     """
     share = calibration.prevalence
+    above, alike = _split(scores)
     for _ in range(ROUNDS if len(scores) else 0):
-        new = float(np.clip(calibration.probability(scores, share).mean(), *PREVALENCE_LIMITS))
+        total = calibration.probability(above, share).sum()
+        total += alike * float(calibration.probability(np.array(LEAST_SCORE), share))
+        new = float(np.clip(total / len(scores), *PREVALENCE_LIMITS))
         if abs(new - share) < 1e-4 * share:
             break
         share = new
     return share
+
+
+def _split(scores: NDArray[np.float64]) -> tuple[NDArray[np.float64], int]:
+    """Scores above `LEAST_SCORE`, and how many are not and so are alike."""
+    above = scores[scores > LEAST_SCORE]
+    return above, len(scores) - len(above)
 
 
 def expected_best(
@@ -216,11 +225,14 @@ def expected_best(
     """Threshold that maximises the F1 that the probabilities promise."""
     if not len(scores):
         return calibration.score_of(0.5, prevalence)
-    z = np.sort(scores)[::-1]
-    p = calibration.probability(z, prevalence)
-    hits = np.cumsum(p)
-    f1 = 2.0 * hits / (np.arange(1, len(z) + 1) + hits[-1])
-    return float(max(z[int(np.argmax(f1))], LEAST_SCORE))
+    above, alike = _split(scores)
+    if not len(above):
+        return LEAST_SCORE
+    z = np.sort(above)[::-1]
+    hits = np.cumsum(calibration.probability(z, prevalence))
+    rest = alike * float(calibration.probability(np.array(LEAST_SCORE), prevalence))
+    f1 = 2.0 * hits / (np.arange(1, len(z) + 1) + hits[-1] + rest)
+    return float(z[int(np.argmax(f1))])
 
 
 FALSE_SHARE = 0.02

@@ -12,7 +12,7 @@ from ketamap.trace.blocks import BlockExtent
 from ketamap.trace.board import Board, Places, places_above
 from ketamap.trace.calibration import Decision
 from ketamap.trace.filters import F32
-from ketamap.trace.lengths import LINK_REACH, Links, measure_links
+from ketamap.trace.lengths import LINK_REACH, Links, crest_steps, measure_links, on_crest
 from ketamap.trace.objects import drop_small
 from ketamap.trace.scale import RidgePlan, triple
 from ketamap.trace.thinning import thin, thinning_reach
@@ -60,9 +60,10 @@ def object_reach(plan: RidgePlan, min_length_um: float) -> Zyx[int]:
 
 def block_halo(plan: RidgePlan, min_length_um: float) -> Zyx[int]:
     """Voxels around a block whose scores decide what is in it."""
+    crest = crest_steps(plan).max(axis=0)
     return triple(
-        o + t + LINK_REACH
-        for o, t in zip(object_reach(plan, min_length_um), thinning_reach(), strict=True)
+        o + t + LINK_REACH + int(c)
+        for o, t, c in zip(object_reach(plan, min_length_um), thinning_reach(), crest, strict=True)
     )
 
 
@@ -120,7 +121,8 @@ def _trace(  # noqa: PLR0913 (all of one block; a record of them would only be u
     )
     keep, first = drop_small(where, board, object_reach(plan, min_length_um), faces)
     kept = where[keep]
-    skeleton = thin(kept, board, extent.start, plan.spacing_um)
+    lines = thin(kept, board, extent.start, plan.spacing_um)
+    skeleton = on_crest(lines, board, score, crest_steps(plan))
     links = measure_links(skeleton, board, score, plan.spacing_um)
     inside = _inside(links.voxel, extent)
     own = Links(links.voxel[inside], links.middle[inside], links.length_um[inside])

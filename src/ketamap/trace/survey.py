@@ -34,6 +34,10 @@ BOXES_AT_LEAST, BOXES_AT_MOST = 27, 216
 SHARE = 0.03
 """Part of a larger volume that is read."""
 
+ALL_SAMPLED = 2**20
+"""In so many voxels every score is sampled, in more every eighth: rare fibres in a small volume
+are few voxels."""
+
 OFFSET_PER_NOISE = 16.0
 """Offset of the logarithm in standard deviations of the pixel noise: the dark of the labelled
 brains then gets the brightness that their camera offset gives it (15 to 17 deviations)."""
@@ -142,7 +146,8 @@ def survey(volume: Volume, plan: RidgePlan) -> Survey:
     levels = BrainLevels(
         dark=dark, offset=offset, texture=texture, photons=photons, middle=middle, range=ends
     )
-    pairs = [_sample(box, plan, levels, _core(start, box, plan)) for start, box in boxes]
+    every = 1 if sum(box.size for _, box in boxes) <= ALL_SAMPLED else 2
+    pairs = [_sample(box, plan, levels, _core(start, box, plan), every) for start, box in boxes]
     scores = np.sort(np.concatenate([p[0] for p in pairs]))
     decoys = np.sort(np.concatenate([p[1] for p in pairs]))
     return Survey(
@@ -151,9 +156,13 @@ def survey(volume: Volume, plan: RidgePlan) -> Survey:
 
 
 def _sample(
-    box: NDArray[np.generic], plan: RidgePlan, levels: BrainLevels, core: tuple[slice, ...]
+    box: NDArray[np.generic],
+    plan: RidgePlan,
+    levels: BrainLevels,
+    core: tuple[slice, ...],
+    every: int,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Scores of every eighth voxel of a box, and decoys where no fibre is near.
+    """Scores of a box, one of ``every`` along each axis, and decoys where no fibre is near.
 
     The same filters on the inverted image answer to dark lines. In background as many of
     those as bright ones arise by chance (noise and fine texture have no preferred sign), as
@@ -169,10 +178,9 @@ def _sample(
     clear = ~ndimage.maximum_filter(response > DECOY_SCORE * noise, reach)
     score, decoy = (response / noise)[core], (inverted / noise)[core]
     filled, clear = filled[core], clear[core]
-    step = tuple(slice(None, None, s) for s in (1, 2, 4))
-    every = np.zeros(score.shape, dtype=bool)
-    every[step] = True
-    return score[every & filled], decoy[every & filled & clear]
+    taken = np.zeros(score.shape, dtype=bool)
+    taken[::every, ::every, ::every] = True
+    return score[taken & filled], decoy[taken & filled & clear]
 
 
 def _lattice(plan: RidgePlan) -> Iterator[tuple[Zyx[int], Zyx[int]]]:

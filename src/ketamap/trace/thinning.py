@@ -14,7 +14,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from ketamap.core.space import Zyx
-from ketamap.trace.board import Board, Places
+from ketamap.trace.board import OUTSIDE, Board, Places
 
 U8 = NDArray[np.uint8]
 
@@ -100,6 +100,8 @@ def thin(
         Voxel edges.
     spur_voxels
         Longest side branch that is clipped.
+
+    Fibres that leave the block go on to its face: nothing is taken from there.
 
     Returns
     -------
@@ -225,7 +227,7 @@ def _around(flat: U8, p: int, steps: NDArray[np.int64]) -> tuple[int, int]:
     """Places of the object around a voxel as bits, and how many they are."""
     around, n = 0, 0
     for k in range(27):
-        if k != 13 and flat[p + steps[k]] != 0:
+        if k != 13 and 0 < flat[p + steps[k]] < OUTSIDE:
             around |= 1 << k
             n += 1
     return around, n
@@ -292,7 +294,7 @@ def _clip_spurs(flat: U8, where: Places, steps: NDArray[np.int64], rounds: int) 
 def _count(flat: U8, p: int, steps: NDArray[np.int64]) -> int:
     n = 0
     for k in range(27):
-        if k != 13 and flat[p + steps[k]] != 0:
+        if k != 13 and 0 < flat[p + steps[k]] < OUTSIDE:
             n += 1
     return n
 
@@ -300,6 +302,6 @@ def _count(flat: U8, p: int, steps: NDArray[np.int64]) -> int:
 @njit(nogil=True, cache=True)
 def _touches_end(flat: U8, p: int, steps: NDArray[np.int64]) -> bool:
     for k in range(27):
-        if k != 13 and flat[p + steps[k]] != 0 and _count(flat, p + steps[k], steps) <= 1:
+        if k != 13 and 0 < flat[p + steps[k]] < OUTSIDE and _count(flat, p + steps[k], steps) <= 1:
             return True
     return False
