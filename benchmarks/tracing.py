@@ -238,17 +238,23 @@ def report_peers(volume, label):
         show_rotated(f"{name}, {speed:.2f} Mvoxel/CPU-s", response, label, response, label)
 
 
-def crossing(size, way, n, rng):
-    """Return n straight fibres of one direction right through a box, and their length."""
+def crossing(size, way, rng, apart_um=30.0):
+    """Return parallel fibres right through a box, none near another, and their length."""
     way = np.asarray(way, float) / np.linalg.norm(way)
+    across = np.linalg.svd(way[None])[2][1:]
+    reach = int(np.linalg.norm(size) / apart_um) + 1
     curves, total = [], 0.0
     moving = np.abs(way) > 0
-    for _ in range(n):
-        at = rng.uniform(0.1, 0.9, 3) * size
-        to_low, to_high = -at[moving] / way[moving], (size - at)[moving] / way[moving]
-        first, last = np.minimum(to_low, to_high).max(), np.maximum(to_low, to_high).min()
-        curves.append(straight(at + first * way, at + last * way))
-        total += last - first
+    for spot in np.ndindex(reach, reach):
+        place = (np.asarray(spot) - reach / 2 + rng.uniform(-0.2, 0.2, 2)) * apart_um
+        at = size / 2 + place @ across
+        if np.any((at < 4) | (at > size - 4), where=~moving):
+            continue
+        ends = np.stack([-at[moving], (size - at)[moving]]) / way[moving]
+        first, last = ends.min(axis=0).max(), ends.max(axis=0).min()
+        if last - first > apart_um:
+            curves.append(straight(at + first * way, at + last * way))
+            total += last - first
     return curves, total
 
 
@@ -304,7 +310,7 @@ def report_lengths(edge_um):
         for snr in (5, 10):
             row = []
             for way in DIRECTIONS:
-                curves, true = crossing(size, way, 10, np.random.default_rng(5))
+                curves, true = crossing(size, way, np.random.default_rng(5))
                 image = snr_image(curves, shape, spacing, snr, 2, beads=0.0)
                 row.append(length_ratio(image, spacing, true)[0])
             print(

@@ -88,12 +88,10 @@ def draw(
 
 
 def thin_mask(mask, origin=(0, 0, 0), spacing_um=(1.0, 1.0, 1.0), **more):
-    """Thin an image; `thin` takes and gives lists of voxels."""
+    """Thin an image; `thin` takes lists of voxels."""
     board = Board(mask.shape)
     skeleton = np.zeros(mask.shape, bool)
-    skeleton[tuple(board.index(thin(board.places(mask), board, origin, spacing_um, **more)).T)] = (
-        True
-    )
+    skeleton[mask] = thin(board.places(mask), board, origin, spacing_um, **more)
     return skeleton
 
 

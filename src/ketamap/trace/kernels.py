@@ -11,8 +11,9 @@ from ketamap.core.space import Zyx
 from ketamap.trace.blocks import BlockExtent
 from ketamap.trace.board import Board, Places, places_above
 from ketamap.trace.calibration import Decision
+from ketamap.trace.crests import CREST_SHARE, crest_shares, crest_steps
 from ketamap.trace.filters import F32
-from ketamap.trace.lengths import LINK_REACH, Links, crest_steps, measure_links, on_crest
+from ketamap.trace.lengths import LINK_REACH, Links, measure_links
 from ketamap.trace.objects import drop_small
 from ketamap.trace.scale import RidgePlan, triple
 from ketamap.trace.thinning import thin, thinning_reach
@@ -99,17 +100,21 @@ def trace_block(
     """
     board = Board(score.shape)
     where, value = places_above(score, decision.low)
-    middle, strict, lenient = (
-        _trace(where[value >= np.float32(least)], board, score, plan, extent, min_length_um)
-        for least in (decision.threshold, decision.high, decision.low)
-    )
+    share = crest_shares(where, board, score, plan)
+
+    def above(least: float) -> _Traced:
+        some = value >= np.float32(least)
+        return _trace(where[some], share[some], board, score, plan, extent, min_length_um)
+
+    middle, strict, lenient = map(above, (decision.threshold, decision.high, decision.low))
     board.state[middle.skeleton] = 1
     skeleton = board.state.reshape(board.padded)[1:-1, 1:-1, 1:-1][extent.core] > 0
     return _collect(plan, extent, board, (middle, strict, lenient)), skeleton
 
 
-def _trace(  # noqa: PLR0913 (all of one block; a record of them would only be unpacked here)
+def _trace(
     where: Places,
+    share: F32,
     board: Board,
     score: F32,
     plan: RidgePlan,
@@ -122,7 +127,7 @@ def _trace(  # noqa: PLR0913 (all of one block; a record of them would only be u
     keep, first = drop_small(where, board, object_reach(plan, min_length_um), faces)
     kept = where[keep]
     lines = thin(kept, board, extent.start, plan.spacing_um)
-    skeleton = on_crest(lines, board, score, crest_steps(plan))
+    skeleton = kept[lines & (share[keep] >= np.float32(CREST_SHARE))]
     links = measure_links(skeleton, board, score, plan.spacing_um)
     inside = _inside(links.voxel, extent)
     own = Links(links.voxel[inside], links.middle[inside], links.length_um[inside])

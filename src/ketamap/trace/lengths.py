@@ -11,19 +11,9 @@ from numpy.typing import NDArray
 from ketamap.core.space import Zyx
 from ketamap.trace.board import Board, Places
 from ketamap.trace.filters import F32
-from ketamap.trace.scale import RidgePlan
 
 LINK_REACH = 4
 """Voxels around a link on which its length depends: two smoothings and the triangle rule."""
-
-
-CREST_SHARE = 1.0 / 3.0
-"""Least score of a skeleton's voxel, as a share of the highest score near it. Lines on the
-flanks of bright fibres, and bridges between two, lie below. Of .3, .33, .4 and .5 the first two
-bring the length of made-up fibres nearest to the truth at every noise and density."""
-
-CREST_PER_SIGMA = 1.7
-"""Radius of what is near, in filter widths."""
 
 
 class Links(NamedTuple):
@@ -35,48 +25,6 @@ class Links(NamedTuple):
     """Shape ``(n, 3)``: middle of the link in voxels relative to ``voxel``."""
     length_um: NDArray[np.float64]
     """Shape ``(n,)``."""
-
-
-def crest_steps(plan: RidgePlan) -> NDArray[np.int64]:
-    """List the voxels within `CREST_PER_SIGMA` filter widths as steps, shape ``(n, 3)``."""
-    radius = CREST_PER_SIGMA * plan.sigma_um
-    most = [int(radius / um) for um in plan.spacing_um]
-    steps = np.array(list(np.ndindex(*(2 * m + 1 for m in most)))) - most
-    near = np.linalg.norm(steps * np.asarray(plan.spacing_um), axis=1) <= radius
-    return np.asarray(steps[near], dtype=np.int64)
-
-
-def on_crest(where: Places, board: Board, score: F32, steps: NDArray[np.int64]) -> Places:
-    """Keep the voxels of a skeleton whose score is not far below the highest near them.
-
-    Parameters
-    ----------
-    where
-        The voxels of the skeleton.
-    board
-        Scratch images of the block.
-    score
-        Shape of the block.
-    steps
-        What is near, from `crest_steps`.
-    """
-    return where[_on_crest(board.index(where), score, steps)]
-
-
-@njit(nogil=True, cache=True)
-def _on_crest(
-    index: NDArray[np.int64], score: F32, steps: NDArray[np.int64]
-) -> NDArray[np.bool_]:
-    nz, ny, nx = score.shape
-    out = np.empty(index.shape[0], dtype=np.bool_)
-    for n in range(index.shape[0]):
-        z, y, x = index[n]
-        top = score[z, y, x]
-        for k, j, i in steps:
-            if 0 <= z + k < nz and 0 <= y + j < ny and 0 <= x + i < nx:
-                top = max(top, score[z + k, y + j, x + i])
-        out[n] = score[z, y, x] >= CREST_SHARE * top
-    return out
 
 
 def measure_links(where: Places, board: Board, score: F32, spacing_um: Zyx[float]) -> Links:

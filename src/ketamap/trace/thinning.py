@@ -69,7 +69,10 @@ _NEAR_26 = _adjacency(3, 3)
 _NEAR_6 = _adjacency(1, 2)
 _NEARS = np.stack([_NEAR_26, _NEAR_6])
 _FACES = int(_NEAR_6[13])
-_ALL_BUT_MIDDLE = (1 << 27) - 1 - (1 << 13)
+_BIT_NUMBER = np.zeros(37, dtype=np.int64)
+_BIT_NUMBER[[(1 << k) % 37 for k in range(27)]] = np.arange(27)
+"""Number of a bit by its value modulo 37, in which all powers of two differ."""
+
 _EIGHTEEN = int(
     sum(
         1 << i for i, p in enumerate(np.ndindex(3, 3, 3)) if 1 <= np.abs(np.array(p) - 1).sum() <= 2
@@ -84,8 +87,10 @@ def thin(
     spacing_um: Zyx[float],
     *,
     spur_voxels: int = SPUR_VOXELS,
-) -> Places:
+) -> NDArray[np.bool_]:
     """Thin a mask to lines one voxel wide with the same topology, and clip short spurs.
+
+    Fibres that leave the block go on to its face: nothing is taken from there.
 
     Parameters
     ----------
@@ -101,29 +106,26 @@ def thin(
     spur_voxels
         Longest side branch that is clipped.
 
-    Fibres that leave the block go on to its face: nothing is taken from there.
-
     Returns
     -------
-    Places
-        The voxels of the skeleton. Exact farther than `thinning_reach` from any border of
-        the block that is not a border of the volume.
+    numpy.ndarray of bool
+        Same shape: whether a voxel is on the skeleton. Exact farther than `thinning_reach`
+        from any border of the block that is not a border of the volume.
     """
     flat = board.state
     flat[where] = 1
     parity = _parities(where, board.strides, np.asarray(origin))
     for k in range(ROUNDS):
-        members = _by_class(where, parity, _CLASSES[k % 3])
-        gone = _thin_once(
-            flat, members, board.steps[_open_faces(k, spacing_um)], board.steps, _NEARS
-        )
-        if gone == 0 and k >= EVEN_ROUNDS:
+        members = _by_class(parity, _CLASSES[k % 3])
+        faces = _open_faces(k, spacing_um)
+        gone = _thin_once(flat, where, members, faces, board.steps, _NEARS)
+        if gone == 0 and (k >= EVEN_ROUNDS or len(faces) == 6):
             break
     left = where[flat[where] > 0]
     _clip_spurs(flat, left, board.steps, spur_voxels)
-    skeleton = left[flat[left] > 0]
+    on = flat[where] > 0
     flat[where] = 0
-    return skeleton
+    return np.asarray(on)
 
 
 def _ranks(turn: int) -> NDArray[np.int64]:
@@ -141,7 +143,7 @@ _FACES_OF_AXIS = ((4, 22), (10, 16), (12, 14))
 """Places across the faces of z, y and x."""
 
 
-def _open_faces(k: int, spacing_um: Zyx[float]) -> list[int]:
+def _open_faces(k: int, spacing_um: Zyx[float]) -> NDArray[np.int64]:
     """Faces from which round ``k`` takes: the finest axis always, others as often as due."""
     finest = min(spacing_um)
     faces: list[int] = []
@@ -149,7 +151,7 @@ def _open_faces(k: int, spacing_um: Zyx[float]) -> list[int]:
         rate = finest / um
         due = int((k + 1) * rate + 0.5) > int(k * rate + 0.5)
         faces.extend(pair if due or k >= EVEN_ROUNDS else ())
-    return faces
+    return np.array(faces, dtype=np.int64)
 
 
 @njit(nogil=True, cache=True)
@@ -171,18 +173,18 @@ def _parities(
 
 @njit(nogil=True, cache=True)
 def _by_class(
-    where: Places, parity: NDArray[np.uint8], rank: NDArray[np.int64]
-) -> tuple[Places, NDArray[np.int64]]:
-    """Sort places by class; returns them and the first of each class."""
+    parity: NDArray[np.uint8], rank: NDArray[np.int64]
+) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """Sort voxels by class; returns their numbers and the first of each class."""
     first = np.zeros(9, dtype=np.int64)
     for p in parity:
         first[rank[p] + 1] += 1
     first = np.cumsum(first)
     at = first.copy()
-    out = np.empty_like(where)
-    for m in range(where.shape[0]):
+    out = np.empty(parity.shape[0], dtype=np.int32)
+    for m in range(parity.shape[0]):
         c = rank[parity[m]]
-        out[at[c]] = where[m]
+        out[at[c]] = m
         at[c] += 1
     return out, first
 
@@ -190,17 +192,23 @@ def _by_class(
 @njit(nogil=True, cache=True)
 def _thin_once(
     flat: U8,
-    members: tuple[Places, NDArray[np.int64]],
+    where: Places,
+    members: tuple[NDArray[np.int32], NDArray[np.int64]],
     faces: NDArray[np.int64],
     steps: NDArray[np.int64],
     nears: NDArray[np.int64],
 ) -> int:
     """Delete the simple points of the border as it is at the beginning; returns how many."""
-    where, first = members
-    _mark_border(flat, where, faces)
+    order, first = members
     gone = 0
+    for p in where:
+        if flat[p] != 0:
+            for place in faces:
+                if flat[p + steps[place]] == 0:
+                    flat[p] = 2
+                    break
     for c in range(first.shape[0] - 1):
-        for m in range(first[c], first[c + 1]):
+        for m in order[first[c] : first[c + 1]]:
             p = where[m]
             if flat[p] == 2:
                 around, n = _around(flat, p, steps)
@@ -210,16 +218,6 @@ def _thin_once(
     for p in where:
         flat[p] = min(flat[p], 1)
     return gone
-
-
-@njit(nogil=True, cache=True)
-def _mark_border(flat: U8, where: Places, faces: NDArray[np.int64]) -> None:
-    for p in where:
-        if flat[p] != 0:
-            for step in faces:
-                if flat[p + step] == 0:
-                    flat[p] = 2
-                    break
 
 
 @njit(nogil=True, cache=True)
@@ -253,16 +251,13 @@ def _is_simple(around: int, near26: NDArray[np.int64], near6: NDArray[np.int64])
 @njit(nogil=True, cache=True)
 def _flood(seed: int, allowed: int, near: NDArray[np.int64]) -> int:
     """Grow a set of places (bits) within the allowed ones."""
-    done = 0
     grown = seed
-    while grown != done:
-        fresh = grown & ~done
-        done = grown
-        for k in range(27):
-            if fresh >> k & 1:
-                grown |= near[k] & allowed
-        if grown == allowed:
-            break
+    fresh = seed
+    while fresh != 0 and grown != allowed:
+        bit = fresh & -fresh
+        more = near[_BIT_NUMBER[bit % 37]] & allowed & ~grown
+        grown |= more
+        fresh = (fresh ^ bit) | more
     return grown
 
 
