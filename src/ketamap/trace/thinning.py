@@ -116,7 +116,7 @@ def thin(
     flat[where] = 1
     parity = _parities(where, board.strides, np.asarray(origin))
     for k in range(ROUNDS):
-        members = _by_class(parity, _CLASSES[k % 3])
+        members = _by_class(parity, _ranks(k % 3, spacing_um))
         faces = _open_faces(k, spacing_um)
         gone = _thin_once(flat, where, members, faces, board.steps, _NEARS)
         if gone == 0 and (k >= EVEN_ROUNDS or len(faces) == 6):
@@ -128,15 +128,17 @@ def thin(
     return np.asarray(on)
 
 
-def _ranks(turn: int) -> NDArray[np.int64]:
-    """Rank of the eight classes, numbered 4 z + 2 y + x, with the axes turned in their roles."""
-    parity = np.roll(_GRAY, turn, axis=1)
+def _ranks(turn: int, spacing_um: Zyx[float]) -> NDArray[np.int64]:
+    """Rank of the eight classes, numbered 4 z + 2 y + x, with the axes turned in their roles.
+
+    The coarsest axis begins in the first role: swapping axes with their spacing swaps roles.
+    """
+    coarsest_first = np.argsort(-np.asarray(spacing_um), kind="stable")
+    parity = np.empty_like(_GRAY)
+    parity[:, coarsest_first] = np.roll(_GRAY, turn, axis=1)
     rank = np.empty(8, dtype=np.int64)
     rank[parity @ np.array([4, 2, 1])] = np.arange(8)
     return rank
-
-
-_CLASSES = tuple(_ranks(turn) for turn in range(3))
 
 
 _FACES_OF_AXIS = ((4, 22), (10, 16), (12, 14))
