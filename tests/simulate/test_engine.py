@@ -257,6 +257,19 @@ def test_withdrawal_is_off_and_can_be_switched_on():
     assert simulate(one, parameters={"withdrawal_on": 1.0})["withdrawal"].max() > 0.0
 
 
+def test_dissociation_is_a_straight_line_that_ends_with_its_scale():
+    one = plan(dose(duration_h=40 / 60), end_h=2.0)
+    times = np.linspace(0.1, 2.0, 20)
+    small, twice, far = (
+        simulate(one, times_h=times, parameters={"cadss_per_uM": k, "strength_tolerance": 0.0})[
+            "dissociation_cadss"
+        ]
+        for k in (10.0, 20.0, 1000.0)
+    )
+    np.testing.assert_allclose(twice, 2.0 * small, rtol=1e-9)
+    assert far.max() == 92.0
+
+
 def test_an_engine_forgets_the_subject_before():
     engine = Engine(["glutamate", "th_DR"])
     quiet = plan(subject=MOUSE)

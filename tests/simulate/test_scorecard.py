@@ -32,7 +32,7 @@ from ketamap.simulate.scorecard_intervals import INTERVALS
 from ketamap.simulate.scorecard_patterns import PATTERNS
 from ketamap.simulate.scorecard_results import WhenAsked
 from ketamap.simulate.scorecard_scenarios import COLUMNS, all_scenarios
-from ketamap.simulate.scorecard_text import scorecard_markdown, scorecard_summary
+from ketamap.simulate.scorecard_text import COMMAND, scorecard_markdown, scorecard_summary
 
 COMMITTED = Path(__file__).parents[2] / "docs" / "scorecard.md"
 
@@ -177,10 +177,7 @@ def test_the_text_shows_every_row_and_every_failure(nominal):
 def test_the_committed_scorecard_has_the_nominal_values_of_this_model(nominal):
     text = COMMITTED.read_text(encoding="utf-8")
     rows = committed_rows()
-    again = (
-        "the model changed: run 'python benchmarks/simulation.py --write-scorecard "
-        "docs/scorecard.md' and say what it cost"
-    )
+    again = f"the model changed: run '{COMMAND}' and say what it cost"
     for name, predicted, inside in zip(
         nominal["id"], nominal["values"], nominal["nominal_in"], strict=True
     ):

@@ -79,7 +79,6 @@ def render_simulation(report: SimulationReport) -> str:
         "off_target": _table(report.off_target),
         "nca": _table(report.nca),
         "scorecard": _table(report.scorecard),
-        "verdicts": _verdicts(report.scorecard),
         "certainty": certainty_counts(parameters),
         "n_uncertain": 0
         if parameters.empty
@@ -116,13 +115,6 @@ def _table(frame: pd.DataFrame) -> dict[str, Any] | None:
     numeric = [pd.api.types.is_numeric_dtype(frame[c]) for c in frame.columns]
     heads = [str(c).replace("_", " ") for c in frame.columns]
     return {"heads": heads, "numeric": numeric, "rows": table_rows(frame)}
-
-
-def _verdicts(scorecard: pd.DataFrame) -> dict[str, int]:
-    if "verdict" not in scorecard.columns:
-        return {}
-    counts = scorecard["verdict"].astype(str).value_counts()
-    return {str(k): int(v) for k, v in counts.items()}
 
 
 def _environment() -> Environment:

@@ -8,7 +8,7 @@ held-out row takes part.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache, partial
 from typing import get_args
 
@@ -75,16 +75,21 @@ def _scenarios() -> dict[str, Scenario]:
     return all_scenarios()
 
 
-def results_of(engine: Engine, draw: int, seed: int) -> Results:
-    """Return the experiments of nominal values or one draw; each is simulated when first read."""
+def results_of(
+    engine: Engine, draw: int, seed: int, changed: Mapping[str, float] | None = None
+) -> Results:
+    """Return the experiments of nominal values or one draw; each is simulated when first read.
+
+    ``changed`` are values that replace drawn ones: what the model would say without a part.
+    """
 
     def simulated(name: str) -> pd.DataFrame:
         one = _scenarios()[name]
-        parameters = _overrides(one, draw, seed)
+        parameters = _overrides(one, draw, seed) | dict(changed or {})
         return engine.simulate(one.plan, parameters=parameters, times_h=one.times_h)
 
     def drawn(species: str) -> dict[str, float]:
-        return parameters_for(species, _drawn(species, (), draw, seed))
+        return parameters_for(species, _drawn(species, (), draw, seed) | dict(changed or {}))
 
     low, high = _BLIND_LN
     where = 0.5 if draw == NOMINAL else uniform_of(seed, draw, "blind threshold")

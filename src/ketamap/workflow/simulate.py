@@ -43,7 +43,7 @@ from ketamap.workflow.simulation_runs import (
     quantiles_of,
     workers_for,
 )
-from ketamap.workflow.simulation_scorecard import scorecard_frame
+from ketamap.workflow.simulation_scorecard import scorecard_frame, scorecard_text
 from ketamap.workflow.simulation_summary import (
     TUBEROINFUNDIBULAR,
     courses,
@@ -62,12 +62,6 @@ MAP_DRAWS = 50
 
 CLINIC_PLACE = 5
 """Rows of pictures before response and remission: from blood to synapses."""
-
-SCORECARD_TEXT = (
-    "Verdicts are those of the nominal parameters, which is weak evidence; "
-    "ketamap simulate scorecard counts how many draws pass."
-)
-"""How the page's scorecard was made."""
 
 SIMULATOR_PACKAGES = ("libroadrunner", "antimony")
 """Packages that solve the equations."""
@@ -313,9 +307,9 @@ def _write(
         pathways=pathway_frame(plan, whole),
         off_target=targeted,
         off_target_text=targeted_text,
-        nca=exposure_frame(plan, base.columns, base.times_h, dict(base.values)),
+        nca=exposure_frame(plan, base.columns, base.times_h, dict(base.values), drawn),
         scorecard=pd.DataFrame() if scores is None else scorecard_frame(scores),
-        scorecard_text=SCORECARD_TEXT,
+        scorecard_text="" if scores is None else scorecard_text(scores),
         parameters=_parameters_of(plan),
         note=_note(drawn),
         versions=simulator_versions(),

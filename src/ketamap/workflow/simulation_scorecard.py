@@ -45,6 +45,16 @@ def scorecard_frame(scores: pd.DataFrame) -> pd.DataFrame:
     return shown
 
 
+def scorecard_text(scores: pd.DataFrame) -> str:
+    """Say how many held-out rows are in with nominal values, and what that is worth."""
+    found = scorecard_summary(scores)
+    return (
+        f"Of {found['rows']} held-out rows that count, {found['nominal_in']} are in with the "
+        "nominal parameters, which is weak evidence; ketamap simulate scorecard counts how many "
+        "draws pass."
+    )
+
+
 def _rule(row: Mapping[Hashable, Any]) -> str:
     low, high = float(row["low"]), float(row["high"])
     if not (isfinite(low) and isfinite(high)):

@@ -137,6 +137,7 @@ def exposure_frame(
     columns: tuple[str, ...],
     times_h: NDArray[np.float64],
     members: dict[str, NDArray[np.float64]],
+    drawn: Drawn | None = None,
 ) -> pd.DataFrame:
     """Summarise the nominal plasma curves of each member that changes them.
 
@@ -151,8 +152,10 @@ def exposure_frame(
     members
         Member to its course, shape ``(t, quantity)``; the first one always has a row, others
         where they differ from it.
+    drawn
+        Draws of the first member; its peak and AUC get their 95 % of draws.
     """
-    rows = []
+    rows: list[dict[str, object]] = []
     for curve, analyte in CURVES.items():
         at = columns.index(curve)
         first = next(iter(members.values()))[:, at]
@@ -162,19 +165,37 @@ def exposure_frame(
             if not plan.treated or (place and same):
                 continue
             found = exposure(times_h, course)
+            widths = ("", "") if place or drawn is None else _widths(drawn, curve)
             rows.append(
                 {
                     "analyte": analyte,
                     "member": member,
                     "Cmax, ng/ml": found.cmax,
+                    _WIDTHS[0]: widths[0],
                     "tmax, h": found.tmax_h,
                     "AUC to the end, ng h/ml": found.auc,
+                    _WIDTHS[1]: widths[1],
                     "AUC to infinity, ng h/ml": found.auc_to_infinity,
                     "half-life, h": found.half_life_h,
                     "label": label_of(curve, plan).kind,
                 }
             )
-    return pd.DataFrame(rows)
+    frame = pd.DataFrame(rows)
+    return frame if drawn is not None else frame.drop(columns=list(_WIDTHS), errors="ignore")
+
+
+_WIDTHS = ("Cmax, 95 % of draws", "AUC, 95 % of draws")
+"""Columns that need draws."""
+
+
+def _widths(drawn: Drawn, curve: str) -> tuple[str, str]:
+    """Return the range of peaks and of areas that holds 95 % of draws, as text."""
+    courses = np.maximum(drawn.of(curve).astype(np.float64), 0.0)
+    found = [exposure(drawn.times_h, course) for course in courses]
+    ends = [np.quantile([getattr(one, name) for one in found], (0.025, 0.975))
+            for name in ("cmax", "auc")]  # fmt: skip
+    cmax, auc = (f"{low:.3g} to {high:.3g}" for low, high in ends)
+    return cmax, auc
 
 
 def pathway_frame(plan: DosingPlan, drawn: Drawn) -> pd.DataFrame:
