@@ -104,7 +104,7 @@ class _Answers:
         self.label_of = {
             float(row.dose): str(row.contrast).split(" vs ")[0] for row in records(report.cells)
         }
-        self.days = sorted({float(r.day) for r in records(report.cells) if pd.notna(r.day)})
+        self.days = sorted({float(r.day) for r in records(report.cells) if np.isfinite(r.day)})
 
     def called(self, estimand: str, frame: pd.DataFrame | None = None) -> pd.DataFrame:
         """Rows of an estimand below the level, strongest evidence first."""

@@ -198,7 +198,7 @@ def report(folder: Path, *, atlas_dir: Path | None = None) -> Path:
         alpha=about["alpha"],
         atlas=atlas,
         brains=_brains(folder, [str(name) for name in animals["animal"]]),
-        cells=pd.DataFrame(about.get("cells", [])),
+        cells=_dosed_cells(about.get("cells", [])),
         further=_further(folder),
         models=tuple(about.get("models", ())),
         truth=read_table(folder / TRUTH, PLANTED_EFFECTS) if (folder / TRUTH).exists() else None,
@@ -208,6 +208,12 @@ def report(folder: Path, *, atlas_dir: Path | None = None) -> Path:
     with replacing(folder / "report.html") as temporary:
         temporary.write_text(render_report(contents), encoding="utf-8")
     return folder / "report.html"
+
+
+def _dosed_cells(cells: list[dict[str, Any]]) -> pd.DataFrame:
+    """Return doses and days as numbers; a study of one duration has no day: NaN."""
+    frame = pd.DataFrame(cells)
+    return frame.astype({"dose": float, "day": float}) if cells else frame
 
 
 def _further(folder: Path) -> dict[str, pd.DataFrame]:
