@@ -154,7 +154,8 @@ def _variances(models: Sequence[Mapping[str, object]]) -> str:
     return (
         f"Variances of the groups were compared over all regions (largest against smallest, "
         f"median region: {listing(told)}); where they are not pooled, each group has a variance "
-        f"of its own in all tests and intervals, and the shift is tested by Welch's method."
+        f"of its own in all tests and intervals, whose degrees of freedom allow for the doubt in "
+        f"that comparison, and the shift is tested by Welch's method."
     )
 
 
