@@ -160,7 +160,7 @@ def dose_parts(*, gone=()):
     factors = animals[["animal", "group"]].assign(factor_log2=np.linspace(-1, 1, len(animals)))
     model = {
         "prior_df": 7.25, "variance_ratio": 1.3, "variances_pooled": True, "offset": "0.5",
-        "least_mean": "10", "shapes": 18, "permutations": 2000, "shift_share": 0.2,
+        "least_mean": "10", "least_volume_mm3": 0.01, "least_animals": 3, "shapes": 18, "permutations": 2000, "shift_share": 0.2,
     }  # fmt: skip
     return {
         "animals": animals,

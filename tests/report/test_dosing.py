@@ -176,6 +176,7 @@ def test_the_methods_hold_the_numbers_of_the_study(study):
     for part in (
         "18 contrasts", "7.2 prior degrees of freedom (cells)", "1.3-fold, pooled",
         "Density of cells: 3 regions were tested and 1 could not be, in 4 comparisons",
+        "of at least 10 (cells)", "at least 0.01 mm3 and values in at least 3 animals of each",
         "permuted 2,000 times", "0.8 and the shift 0.2", "5\N{NO-BREAK SPACE}%", "numpy 2.4",
     ):  # fmt: skip
         assert part in text

@@ -29,8 +29,7 @@ ABSOLUTE = (
 )
 
 RULES = (
-    "A region was tested only where it held enough of what was measured and enough volume, a "
-    "rule blind to the groups; the others are listed as not testable, which is not the same as "
+    "a rule blind to the groups; the others are listed as not testable, which is not the same as "
     "not different. Zeros were kept; a region missing in an animal was left out for that animal."
 )
 
@@ -129,6 +128,23 @@ def _logarithm(models: Sequence[Mapping[str, object]]) -> str:
     )
 
 
+def _thresholds(models: Sequence[Mapping[str, object]]) -> str:
+    """Say which regions were tested, with the numbers of the analysis."""
+    means = [_named(m, str(m["least_mean"]), models) for m in models if "least_mean" in m]
+    if not means:
+        return (
+            "A region was tested only where it held enough of what was measured and enough volume"
+        )
+    volume, animals = (models[0].get(k) for k in ("least_volume_mm3", "least_animals"))
+    tissue = f", a mean volume of at least {volume:g} mm3" if isinstance(volume, float) else ""
+    there = (
+        f" and values in at least {animals} animals of each group compared"
+        if isinstance(animals, int)
+        else ""
+    )
+    return f"A region was tested only with a mean of at least {listing(means)}{tissue}{there}"
+
+
 def _prior(models: Sequence[Mapping[str, object]]) -> str:
     told = [_named(m, _degrees(m["prior_df"]), models) for m in models if "prior_df" in m]
     return f"; the common trend was worth {listing(told)}" if told else ""
@@ -216,9 +232,9 @@ def _testing(report: StudyReport, comparisons: Sequence[Comparison]) -> str:
             f"which nothing has an effect call something with at most that probability."
         )
     return (
-        f"{RULES} {' '.join(_tested(comparisons))} {families}; the false discovery rate was held "
-        f"at {percent(report.alpha)} in each (Benjamini and Hochberg 1995). A region is called "
-        f"where q is below that.{shared}"
+        f"{_thresholds(report.models)}, {RULES} {' '.join(_tested(comparisons))} {families}; the "
+        f"false discovery rate was held at {percent(report.alpha)} in each (Benjamini and Hochberg "
+        f"1995). A region is called where q is below that.{shared}"
     )
 
 

@@ -109,6 +109,7 @@ class Answers:
     def models(self) -> list[dict[str, Any]]:
         """Numbers of each measure's model, for the methods."""
         from ketamap.stats.families import SHIFT_SHARE
+        from ketamap.stats.testability import LEAST_ANIMALS, LEAST_VOLUME_MM3
 
         return [
             {
@@ -118,6 +119,8 @@ class Answers:
                 "variances_pooled": one.variances_pooled,
                 "offset": one.offset,
                 "least_mean": one.least_mean,
+                "least_volume_mm3": LEAST_VOLUME_MM3,
+                "least_animals": LEAST_ANIMALS,
                 "shapes": one.shapes,
                 "permutations": self.permutations,
                 "shift_share": SHIFT_SHARE,
