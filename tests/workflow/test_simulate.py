@@ -90,6 +90,17 @@ def test_encoded_signs_reach_the_map_with_their_label(result):
     assert set(late.loc[["PFC", "ACB", "CP"], "label"]) == {"compatible"}
 
 
+def test_the_reference_has_the_width_of_its_peak_and_area_over_draws(result):
+    exposure = pd.read_csv(result[1] / "exposure.csv")
+    for row in exposure.to_dict("records"):
+        if row["member"] != "reference":
+            assert pd.isna(row["Cmax, 95 %"])
+            continue
+        for width in ("Cmax, 95 %", "AUC, 95 %"):
+            low, high = (float(x.replace(",", "")) for x in row[width].split("\xa0to\xa0"))
+            assert 0.0 < low < high
+
+
 def test_all_four_pathways_are_there_and_say_what_they_are(result):
     pathways = pd.read_csv(result[1] / "pathways.csv").set_index("pathway")
     assert list(pathways.index) == [

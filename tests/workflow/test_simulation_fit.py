@@ -31,7 +31,12 @@ def test_one_subject_is_fitted_and_what_the_data_do_not_tell_is_named(one_subjec
     assert table.loc["CL", "low_95"] <= 0.16 <= table.loc["CL", "high_95"]
     assert done.lines[-1].startswith("not identifiable: gain_bdnf")
     page = done.page.read_text(encoding="utf-8")
-    for told in ("Not identifiable", "Raue et al. 2009", "For research, not for dosing."):
+    for told in (
+        "L/h",
+        "Not identifiable",
+        "Raue et al. 2009",
+        "For research, not for dosing.",
+    ):
         assert told in page
     assert (tmp_path / "o" / "manifest.json").exists()
 

@@ -33,6 +33,7 @@ from ketamap.simulate.engine import shared_engine, units
 from ketamap.simulate.fitting import Fit, fit_parameters
 from ketamap.simulate.fitting_population import PopulationFit, animal_plans, fit_population
 from ketamap.simulate.fitting_regions import RegionFit, fit_regions
+from ketamap.simulate.parameters import parameter_table
 from ketamap.simulate.study import encoded_regions
 from ketamap.workflow.analysis import ANALYSIS
 from ketamap.workflow.atlases import open_atlas
@@ -367,6 +368,7 @@ def _curve(
 def _shown(estimates: pd.DataFrame) -> pd.DataFrame:
     shown = {
         "parameter": estimates["parameter"],
+        "unit": estimates["parameter"].map(_parameter_units()),
         "table value": estimates["start"],
         "estimate": estimates["value"],
         "95 % interval": [
@@ -387,6 +389,14 @@ def _shown(estimates: pd.DataFrame) -> pd.DataFrame:
             "shrinkage": estimates["shrinkage"],
         }
     return pd.DataFrame(shown)
+
+
+def _parameter_units() -> dict[str, str]:
+    table = parameter_table()
+    return {
+        name: unit_text(unit)
+        for name, unit in table[["name", "unit"]].itertuples(index=False, name=None)
+    }
 
 
 def _open(estimates: pd.DataFrame) -> list[dict[str, float]]:

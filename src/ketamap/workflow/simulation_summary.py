@@ -173,9 +173,9 @@ def exposure_frame(
                     "Cmax, ng/ml": found.cmax,
                     _WIDTHS[0]: widths[0],
                     "tmax, h": found.tmax_h,
-                    "AUC to the end, ng h/ml": found.auc,
+                    "AUC, ng h/ml": found.auc,
                     _WIDTHS[1]: widths[1],
-                    "AUC to infinity, ng h/ml": found.auc_to_infinity,
+                    "to infinity": found.auc_to_infinity,
                     "half-life, h": found.half_life_h,
                     "label": label_of(curve, plan).kind,
                 }
@@ -184,7 +184,7 @@ def exposure_frame(
     return frame if drawn is not None else frame.drop(columns=list(_WIDTHS), errors="ignore")
 
 
-_WIDTHS = ("Cmax, 95 % of draws", "AUC, 95 % of draws")
+_WIDTHS = ("Cmax, 95 %", "AUC, 95 %")
 """Columns that need draws."""
 
 
@@ -194,8 +194,14 @@ def _widths(drawn: Drawn, curve: str) -> tuple[str, str]:
     found = [exposure(drawn.times_h, course) for course in courses]
     ends = [np.quantile([getattr(one, name) for one in found], (0.025, 0.975))
             for name in ("cmax", "auc")]  # fmt: skip
-    cmax, auc = (f"{low:.3g} to {high:.3g}" for low, high in ends)
+    cmax, auc = (f"{_digits(low)} to {_digits(high)}".replace(" ", "\N{NO-BREAK SPACE}")
+                 for low, high in ends)  # fmt: skip
     return cmax, auc
+
+
+def _digits(value: float) -> str:
+    """Write a number in three digits, never with an exponent."""
+    return f"{float(f'{value:.3g}'):,g}" if value < 100.0 else f"{float(f'{value:.3g}'):,.0f}"
 
 
 def pathway_frame(plan: DosingPlan, drawn: Drawn) -> pd.DataFrame:
