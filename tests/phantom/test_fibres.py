@@ -9,7 +9,12 @@ from scipy.spatial import cKDTree
 from ketamap.core.errors import InputError
 from ketamap.core.space import VoxelGrid
 from ketamap.phantom import FibreSettings, PlannedAxons, base_lengths, plan_brain
-from ketamap.phantom.fibres import Fibres, grow_fibres, most_length_per_mm3
+from ketamap.phantom.fibres import (
+    Fibres,
+    grow_fibres,
+    labels_away_from,
+    most_length_per_mm3,
+)
 from ketamap.phantom.imaging import BrainSettings, fibre_spots
 from ketamap.phantom.render import Channel, paint_block
 
@@ -72,6 +77,18 @@ def test_fibres_stay_in_the_tissue_and_apart():
     assert labels_at(points).min() >= 0
     pairs = cKDTree(points).query_pairs(GRID.spacing_um[0], output_type="ndarray")
     assert np.all(fibre[pairs[:, 0]] == fibre[pairs[:, 1]])
+
+
+def test_fibres_stay_away_from_somata():
+    rng = np.random.default_rng(4)
+    somata = rng.uniform(150.0, 1800.0, (60, 3))
+    clear = labels_away_from(somata, two_halves(), GRID, 100.0)
+    distance, _ = cKDTree(somata).query(GRID.to_um(np.argwhere(two_halves() >= 0)))
+    np.testing.assert_array_equal(clear[two_halves() >= 0] < 0, distance < 100.0)
+    assert np.all(clear[two_halves() < 0] == -1)
+    points, _ = grown(labels=clear)
+    half_diagonal_um = np.sqrt(3) / 2 * GRID.spacing_um[0]
+    assert cKDTree(somata).query(points)[0].min() >= 100.0 - half_diagonal_um - 1e-6
 
 
 def test_the_densest_planting_finds_its_place():

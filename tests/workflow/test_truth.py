@@ -67,6 +67,19 @@ def test_planted_changes_are_scored_by_sign_and_by_discovery():
     assert (score.false, score.unplanted) == (1, 2)
 
 
+def test_each_measure_has_its_own_least_fold():
+    """A change of 1.3-fold is one to be found in axons, and too small for cells."""
+    found = effects([(1, 0.4, 0.01, True), (2, 0.7, 0.01, True)])
+    both = pd.concat([found, found.assign(measure="axon_length_mm")])
+    truth = pd.DataFrame(
+        {"region_id": [1, 2], "contrast": "c", "planted_log2": [np.log2(1.3), np.log2(1.5)]}
+    )
+    counted = {
+        one.measure: (one.fold, one.planted) for one in score_effects(both, truth, alpha=0.05)
+    }
+    assert counted == {"cells": (1.5, 1), "axon_length_mm": (1.25, 2)}
+
+
 def test_the_truth_of_one_measure_is_not_asked_of_another():
     found = effects([(1, 0.9, 0.01, True)])
     both = pd.concat([found, found.assign(measure="axon_length_mm")])

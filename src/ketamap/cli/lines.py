@@ -177,8 +177,8 @@ def truth_lines(score: TruthScore) -> Iterator[str]:
     for contrast in score.contrasts:
         of = f"{measure_of(contrast.measure).short}, " if several else ""
         yield (
-            f"{of}{contrast.name}: of {contrast.planted} planted changes that "
-            f"could be tested, {contrast.right_sign} have the right sign and "
+            f"{of}{contrast.name}: of {contrast.planted} planted changes of {contrast.fold:g}-fold "
+            f"or more that could be tested, {contrast.right_sign} have the right sign and "
             f"{contrast.found} are found (q < {score.alpha:g}, relative); {contrast.false} other "
             f"regions are called"
         )

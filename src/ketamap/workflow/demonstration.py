@@ -7,8 +7,14 @@ from pathlib import Path
 from ketamap.core.errors import InputError
 from ketamap.io.files import remove_partial
 from ketamap.phantom import AXONS, BrainSettings, CohortPlan, default_cohort
+from ketamap.workflow.atlases import open_atlas
 from ketamap.workflow.brain import DEFAULT_MEMORY_BYTES
-from ketamap.workflow.cohort import cohort_tasks, phantom_study, write_cohort_files
+from ketamap.workflow.cohort import (
+    PHANTOM_ATLAS,
+    cohort_tasks,
+    phantom_study,
+    write_cohort_files,
+)
 from ketamap.workflow.engine import run_tasks
 from ketamap.workflow.ledger import Ledger
 from ketamap.workflow.progress import Quiet, Reporter
@@ -105,4 +111,5 @@ def _score_axons(plan: CohortPlan, out: Path) -> AxonScore:
     control = [one for one in plan.animals if one.group.regimen.dose_mg_per_kg == 0]
     planted = {e.acronym: e.fold for e in treated[0].group.effects if e.measure == AXONS}
     groups = ([one.animal for one in treated], [one.animal for one in control])
-    return score_axons(out / "run", out / "truth", groups, planted)
+    tree = open_atlas(PHANTOM_ATLAS).structures
+    return score_axons(out / "run", out / "truth", groups, planted, tree)

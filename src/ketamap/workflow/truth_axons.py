@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from ketamap.core.atlas import Structures
 from ketamap.core.tables import EFFECTS, PLANTED_EFFECTS, REGIONS
 from ketamap.io.tables import read_any_table, read_table
 
@@ -69,7 +70,8 @@ def score_axons(
     run_folder: Path,
     truth_folder: Path,
     groups: tuple[Sequence[str], Sequence[str]],
-    planted: dict[str, float],
+    planted: Mapping[str, float],
+    structures: Structures,
 ) -> AxonScore:
     """Compare traced with planted axons.
 
@@ -83,6 +85,8 @@ def score_axons(
         Animals treated and untreated, of which `group_changes` tells.
     planted
         Fold change of the structures in which axons were planted to change.
+    structures
+        Tree of the atlas.
     """
     both = pd.concat(
         [
@@ -94,7 +98,7 @@ def score_axons(
     enough = regions[regions.planted >= LEAST_MM]
     recovery = (enough.traced / enough.planted).to_numpy(dtype=np.float64)
     low, middle, high = np.quantile(recovery, (0.1, 0.5, 0.9)) if len(recovery) else (np.nan,) * 3
-    changes = _group_changes(both, run_folder, groups, planted)
+    changes = _group_changes(both, groups, planted, structures)
     errors = _effect_errors(run_folder, truth_folder)
     return AxonScore(
         planted_mm=float(both.planted.sum()),
@@ -144,32 +148,22 @@ def _effect_errors(run_folder: Path, truth_folder: Path) -> np.ndarray:
 
 def _group_changes(
     both: pd.DataFrame,
-    run_folder: Path,
     groups: tuple[Sequence[str], Sequence[str]],
-    planted: dict[str, float],
+    planted: Mapping[str, float],
+    structures: Structures,
 ) -> tuple[GroupChange, ...]:
-    some = next(iter(both.animal))
-    regions = read_table(run_folder / "animals" / str(some) / "regions.parquet", REGIONS)
-    name_of = dict(zip(regions.region_id, regions.acronym, strict=True))
-    named = both.assign(acronym=both.region_id.map(name_of).fillna(""))
     changes = []
     for acronym, fold in planted.items():
-        mine = named[named.acronym.str.startswith(acronym)]
+        top = structures.id_of(acronym)
+        mine = both[both.region_id.isin([top, *structures.descendants(top)])]
         sums = mine.groupby("animal")[["planted", "planted_mm3", "traced", "traced_mm3"]].sum()
-        density = pd.DataFrame(
-            {
-                "real": sums.planted / sums.planted_mm3,
-                "traced": sums.traced / sums.traced_mm3,
-            }
+        real, traced = (
+            _change(sums[of] / sums[f"{of}_mm3"], *groups) for of in ("planted", "traced")
         )
-        treated, control = (density.loc[list(names)].mean() for names in groups)
-        ratio = treated / control - 1.0
-        changes.append(
-            GroupChange(
-                acronym=acronym,
-                planted=fold - 1.0,
-                real=float(ratio["real"]),
-                traced=float(ratio["traced"]),
-            )
-        )
+        changes.append(GroupChange(acronym=acronym, planted=fold - 1.0, real=real, traced=traced))
     return tuple(changes)
+
+
+def _change(density: pd.Series[float], treated: Sequence[str], control: Sequence[str]) -> float:
+    """Mean of the treated over that of the controls, minus 1."""
+    return float(density.loc[list(treated)].mean() / density.loc[list(control)].mean() - 1.0)
