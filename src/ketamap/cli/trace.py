@@ -37,7 +37,7 @@ def trace(
     ] = None,
     fibre_sigma_um: Annotated[
         float, typer.Option(help="Width of a fibre's cross-section in the image (one sd), um.")
-    ] = 2.0,
+    ] = 2.4,
     soma_diameter_um: Annotated[
         float, typer.Option(help="Diameter of the somata that are left out, um.")
     ] = 15.0,

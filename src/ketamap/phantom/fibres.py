@@ -56,13 +56,13 @@ class FibreSettings:
     alignment: float = 0.6
     """0: fibres run in any direction; 1: all start in their structure's direction."""
 
-    counts: float = 90.0
+    counts: float = 120.0
     """Median brightness of a fibre above its surroundings, camera counts."""
 
     sd_ln: float = 0.1
     """Spread of the brightness of fibres, ln units."""
 
-    bead_depth: float = 0.15
+    bead_depth: float = 0.1
     """Beads are so much brighter, the stretches between so much darker, as a fraction."""
 
     bead_um: float = 60.0

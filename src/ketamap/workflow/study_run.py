@@ -22,13 +22,14 @@ from ketamap.io.trace_pictures import TRACE_PICTURES
 from ketamap.io.tracings import TRACE
 from ketamap.stats import build_design
 from ketamap.workflow.analysis import TRUTH, analyse_study
+from ketamap.workflow.atlases import open_atlas
 from ketamap.workflow.brain import DEFAULT_MEMORY_BYTES, detect, register
 from ketamap.workflow.engine import Outcome, Task, run_tasks
 from ketamap.workflow.ledger import Ledger
 from ketamap.workflow.manifest import write_manifest
 from ketamap.workflow.progress import Quiet, Reporter
 from ketamap.workflow.quantification import QuantifyFiles, quantify
-from ketamap.workflow.trace_pictures import picture_traces
+from ketamap.workflow.trace_pictures import picture_traces, require_regions
 from ketamap.workflow.tracing import trace
 from ketamap.workflow.workers import (
     default_workers,
@@ -102,6 +103,9 @@ def run(
     study = read_study(study_file)
     check_groups(study)
     build_design(animals_table(study), study.design)  # refuses now what would fail at the end
+    if study.trace_regions:
+        atlas = open_atlas(study.atlas, atlas_dir=study.atlas_dir)
+        require_regions(study.trace_regions, atlas.structures)
     if scheduler is None:
         require_memory(memory_bytes)
     if workers is None:

@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ketamap.core.atlas import Atlas, Structures
+from ketamap.core.errors import StructureNotFoundError
 from ketamap.core.pictures import TracePicture
 from ketamap.core.space import VoxelGrid, Zyx
 from ketamap.core.volume import Volume
@@ -58,15 +59,21 @@ def picture_traces(
     out
         File to write, ``.npz``.
     regions
-        Acronyms; those that the atlas or the image lacks are left out.  None given: those
-        with the greatest length.
+        Acronyms; those that the image does not show are left out.  None given: those with
+        the greatest length.
     voxel_um, channel
         As for tracing.
+
+    Raises
+    ------
+    StructureNotFoundError
+        If the atlas lacks a region.
     """
     volume = open_image(image, voxel_um=voxel_um, channel=channel)
     skeleton = open_image(trace / SKELETON)
     result = load_registration(registration)
     atlas = open_atlas(result.atlas, atlas_dir=result.atlas_dir)
+    require_regions(regions, atlas.structures)
     carried = annotation_of(registration, result, atlas)
     axons = place_points(load_tracing(trace).axons, result.transform, atlas, extent=result.extent)
     length = axons.groupby("region_id")["length_um"].sum()
@@ -75,6 +82,23 @@ def picture_traces(
     made = tuple(one for one in pictures if one is not None)
     save_trace_pictures(out, made)
     return made
+
+
+def require_regions(regions: Sequence[str], structures: Structures) -> None:
+    """Refuse regions that the atlas lacks.
+
+    Raises
+    ------
+    StructureNotFoundError
+        If there is one.
+    """
+    unknown = [name for name in regions if name not in structures.acronyms]
+    if unknown:
+        msg = (
+            f"The atlas has no {', '.join(unknown)}, of which pictures of the trace are asked. "
+            f"Give acronyms as in the atlas, such as {structures.acronyms[-1]}."
+        )
+        raise StructureNotFoundError(msg)
 
 
 def _longest(length_um: pd.Series[float], structures: Structures) -> list[str]:
@@ -87,8 +111,6 @@ def _picture(
 ) -> TracePicture | None:
     """Picture the part of a region nearest its middle, on the side with more of it."""
     tree = atlas.structures
-    if acronym not in tree.acronyms:
-        return None
     region_id = tree.id_of(acronym)
     parts = [region_id, *tree.descendants(region_id)]
     centre_um = _middle(carried, parts)
