@@ -43,10 +43,10 @@ def test_the_folder_holds_what_was_traced(folder):
     assert (stored.axons.length_um <= stored.axons.length_high_um).all()
 
 
-def test_the_planted_fibres_are_found_and_measured(folder):
+def test_the_planted_fibres_are_found_and_their_length_lies_in_the_band(folder):
     planted_um = len(FIBRES) * (SHAPE[2] - 1) * GRID.spacing_um[2]
     axons = load_tracing(folder / "trace").axons
-    assert axons.length_um.sum() == pytest.approx(planted_um, rel=0.12)
+    assert axons.length_low_um.sum() <= planted_um <= axons.length_high_um.sum()
     index = np.argwhere(open_image(folder / "trace" / SKELETON).load() > 0)
     away = np.min([np.hypot(index[:, 0] - z, index[:, 1] - y) for z, y in FIBRES], axis=0)
     assert np.median(away) <= 1.0
@@ -88,15 +88,6 @@ def test_cell_bodies_are_left_out(folder, tmp_path):
     lost = load_tracing(folder / "trace").axons.length_um.sum() - traced.axons.length_um.sum()
     assert lost > 10.0
     assert load_tracing(tmp_path / "without").record["cells_left_out"] == 1
-
-
-def test_an_image_of_nothing_gives_an_empty_valid_trace(tmp_path):
-    write_image(tmp_path / "dark.ome.zarr", np.zeros(SHAPE, np.uint16), GRID)
-    traced = trace(tmp_path / "dark.ome.zarr", out=tmp_path / "trace")
-    stored = load_tracing(tmp_path / "trace")
-    assert len(traced.axons) == len(stored.axons) == 0
-    assert stored.record["length_mm"] == 0.0
-    check_frame(stored.axons, AXONS, "axons")
 
 
 def test_labels_and_a_calibration_are_not_taken_together(folder, tmp_path):
