@@ -1,66 +1,20 @@
 """ketamap.workflow.trace_pictures: a box in a region, its brightest voxels, the trace over them."""
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from ketamap.core.errors import StructureNotFoundError
-from ketamap.core.registration import Registration, RegistrationQuality
-from ketamap.core.space import Orientation, VoxelGrid
+from ketamap.core.space import VoxelGrid
 from ketamap.io.ome_zarr import write_image
-from ketamap.io.registrations import load_registration, save_registration
+from ketamap.io.registrations import load_registration
 from ketamap.io.trace_pictures import load_trace_pictures
-from ketamap.io.tracings import SKELETON, fill_tracing
-from ketamap.phantom import random_transform
-from ketamap.phantom.deformation import sample_grid
-from ketamap.quantify import carry_annotation
-from ketamap.workflow.atlases import open_atlas
-from ketamap.workflow.brain import ANNOTATION, HEMISPHERES_IMAGE
 from ketamap.workflow.trace_pictures import SIDE_UM, picture_traces
-
-ATLAS = "phantom_mouse_200um"
-VOXEL_UM = 100.0
+from tests.workflow.traced_brains import VOXEL_UM, make_traced_brain
 
 
 @pytest.fixture(scope="module")
 def brain(tmp_path_factory):
-    """A registered brain with one bright line, traced, through the middle of the left CP."""
-    folder = tmp_path_factory.mktemp("brain")
-    atlas = open_atlas(ATLAS)
-    transform = random_transform(atlas, 1, displacement_um=60.0)
-    grid = sample_grid(atlas, transform, (VOXEL_UM,) * 3)
-    quality = RegistrationQuality(
-        ncc=0.95, lncc=0.8, least_jacobian=0.5, inverse_error_p95_um=3.0, verdict="pass", reasons=()
-    )
-    save_registration(
-        folder / "registration",
-        Registration(
-            transform=transform,
-            quality=quality,
-            sample_grid=grid,
-            orientation=Orientation("psl"),
-            atlas=ATLAS,
-        ),
-    )
-    carried = carry_annotation(transform, atlas, grid)
-    labels = {ANNOTATION: carried.region_id, HEMISPHERES_IMAGE: carried.hemisphere}
-    for name, values in labels.items():
-        write_image(folder / "registration" / name, values, carried.grid, labels=True)
-    inside = atlas.annotation == atlas.structures.id_of("CP")
-    places = transform.to_sample(atlas.grid.to_um(np.argwhere(inside)))
-    places = places[places[:, 2] < np.median(places[:, 2])]
-    z, y, _ = np.rint(grid.to_index(places.mean(axis=0)[None])[0]).astype(int)
-    line = np.zeros(grid.shape, bool)
-    line[z, y, :] = True
-    rng = np.random.default_rng(0)
-    image = (100 + rng.integers(0, 20, grid.shape) + 500 * line).astype(np.uint16)
-    write_image(folder / "image.ome.zarr", image, grid)
-    (folder / "trace").mkdir()
-    write_image(folder / "trace" / SKELETON, line.astype(np.uint8), grid, labels=True)
-    rows = pd.DataFrame(grid.to_um(np.argwhere(line)[::2]), columns=["z_um", "y_um", "x_um"])
-    lengths = {"length_um": 200.0, "length_low_um": 150.0, "length_high_um": 250.0}
-    fill_tracing(folder / "trace", rows.assign(**lengths, volume_um3=1e6), {"threshold": 3.0})
-    return folder
+    return make_traced_brain(tmp_path_factory.mktemp("brain"))
 
 
 def pictured(brain, out, regions=("CP",)):
