@@ -38,6 +38,14 @@ def test_every_row_has_a_label_and_the_notice(course):
     assert set(course["notice"]) == {RESEARCH_ONLY}
 
 
+def test_labels_are_those_of_the_plan():
+    spray = clinical_course(nasal_esketamine(84.0), 1, worlds=[world()], times_h=[1.0])
+    labels = spray.drop_duplicates("quantity").set_index("quantity")["label"]
+    assert labels["plasma_ketamine_ng_per_ml"] == "known failure"
+    assert labels["remission_percent"] == "known failure"
+    assert labels["dissociation_cadss"] == "encoded"
+
+
 def test_members_are_shown_apart(course):
     response = course[(course["quantity"] == "response_percent") & (course["time_h"] == 168.0)]
     median = response.set_index("members")["median"]

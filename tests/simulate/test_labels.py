@@ -1,5 +1,7 @@
 """ketamap.simulate.labels"""
 
+from dataclasses import replace
+
 import pandas as pd
 import pytest
 
@@ -58,6 +60,7 @@ def test_an_infusion_in_man_has_the_labels_of_the_evidence(name, kind):
         ("plasma_norketamine_ng_per_ml", plan("human", dose(10.0, "iv"))),
         ("plasma_ketamine_ng_per_ml", plan("human", dose(50.0, "in"))),
         ("occupancy_receptor", plan("mouse", dose(1.0, "sc"))),
+        ("occupancy_pv", plan("mouse", dose(1.0, "sc"))),
         ("spine_density", plan("mouse", dose(1.0, "ip", form="R"))),
         ("th_DR", plan("mouse", *repeat(dose(1.0, "ip"), 24.0, 89), end_h=2400.0)),
     ],
@@ -71,6 +74,23 @@ def test_concentrations_in_rodents_claim_less():
     mouse = plan("mouse", dose(1.0, "ip"))
     assert label_of("plasma_S", mouse).kind == "compatible"
     assert "Scaled from man" in label_of("plasma_S", mouse).reason
+
+
+def test_what_follows_from_a_target_is_encoded_and_blood_is_not():
+    local = replace(INFUSION, targets=("LHb",))
+    for name in ("da_acb", "glutamate", "lhb_relative", "mood_effect", "spine_density"):
+        assert label_of(name, local).kind == "encoded"
+        assert "what-if" in label_of(name, local).reason
+    assert label_of("plasma_ketamine_ng_per_ml", local).kind == "predicted"
+    assert label_of("plasma_norketamine_ng_per_ml", local).kind == "compatible"
+
+
+@pytest.mark.parametrize("route", ["po", "im", "sc"])
+def test_blood_after_a_route_without_data_is_not_predicted(route):
+    for one in (plan("human", dose(35.0, route)), plan("human", dose(5.0, "iv"), dose(5.0, route))):
+        label = label_of("plasma_ketamine_ng_per_ml", one)
+        assert label.kind == "compatible"
+        assert route in label.reason
 
 
 def test_a_plan_never_strengthens_a_label():

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from ketamap.core.dosing import Dose, DosingPlan, Subject
@@ -29,6 +30,16 @@ def test_what_the_target_does_not_reach_stays_untouched(plan):
     shares = off_target_index(plan).set_index("readout")["share"]
     assert shares["systolic_change_mmhg"] == pytest.approx(0.0, abs=1e-9)
     assert shares["rate_md"] == pytest.approx(0.0, abs=1e-6)
+
+
+def test_draws_give_ranges_and_change_no_nominal_value(plan):
+    nominal, drawn = off_target_index(plan), off_target_index(plan, draws=3, seed=1)
+    assert drawn.attrs["off_target_index"] == nominal.attrs["off_target_index"]
+    assert nominal["share_low_95"].isna().all()
+    low, high = drawn.attrs["range_95"]
+    assert 0.0 < low < high
+    assert (drawn["share_low_95"] <= drawn["share_high_95"]).all()
+    np.testing.assert_array_equal(drawn["share"], nominal["share"])
 
 
 def test_plans_without_targets_or_dose_are_refused(plan):

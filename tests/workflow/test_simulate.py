@@ -228,6 +228,8 @@ def test_response_keeps_the_routes_to_mood_apart():
 
 def test_targeted_delivery_has_an_off_target_index_and_systemic_has_none():
     assert off_target(plan())[0].empty
-    table, text = off_target(plan(targets=("LHb",)))
+    table, text = off_target(plan(targets=("LHb",)), draws=2)
     assert "Off-target index" in text
+    assert "in 95 % of 2 draws" in text
+    assert set(table["label"]) == {"encoded"}
     assert set(table["inside"]) == {"target", "outside"}

@@ -14,6 +14,7 @@ from ketamap.core.progress import Progress, silent
 from ketamap.core.space import FloatArray
 from ketamap.simulate.draws import draw_parameters
 from ketamap.simulate.engine import SolveError, shared_engine
+from ketamap.simulate.labels import LabelKind, label_of
 from ketamap.simulate.members import World, worlds_of
 from ketamap.simulate.population import (
     QUANTILE_NAMES,
@@ -41,19 +42,14 @@ DERIVED = ("response_percent", "remission_percent", PLACEBO, "relapse_percent")
 """Quantities computed from mood: see `response`.  Relapse is the part of those who
 respond a day after the last dose that no longer respond; before that it is 0."""
 
-CLINICAL_LABELS: dict[str, str] = {
-    "plasma_ketamine_ng_per_ml": "predicted",
-    "occupancy_receptor": "compatible",
-    "dissociation_cadss": "encoded",
-    "systolic_change_mmhg": "encoded",
-    "mood_effect": "compatible",
+DERIVED_LABELS: dict[str, LabelKind] = {
     "response_percent": "compatible",
     "remission_percent": "known failure",
     PLACEBO: "encoded",
     "relapse_percent": "compatible",
 }
-"""Label of each quantity.  Sizes of dissociation and pressure are encoded, only their course
-in time follows; response over days holds within the members' spread, not within each."""
+"""Label of each derived quantity; those of the model have their own (`labels.label_of`).
+Response over days holds within the members' spread, not within each."""
 
 DAY_H = 24.0
 
@@ -188,7 +184,8 @@ def clinical_course(  # noqa: PLR0913 (what is simulated, how, and who listens)
             progress(k * n_draws + draws.stop, len(chosen) * n_draws)
         parts.append(_bands(np.array(curves), times).assign(members=one.name))
     frame = pd.concat(parts, ignore_index=True)
-    frame["label"] = frame["quantity"].map(CLINICAL_LABELS)
+    labels = {name: label_of(name, plan).kind for name in SIMULATED} | DERIVED_LABELS
+    frame["label"] = frame["quantity"].map(labels)
     return frame.assign(plan=plan.name, spread=UNCERTAINTY, notice=RESEARCH_ONLY)
 
 

@@ -266,8 +266,13 @@ def _large_sprays(name: str, plan: DosingPlan) -> Label | None:
     )
 
 
+_OCCUPANCY = r"occupancy_(receptor|pv|pyr|vta_gaba)"
+"""The mean occupancy that was measured, and the classes it is made of; the habenula is
+calibrated on its own."""
+
+
 def _mouse_occupancy(name: str, plan: DosingPlan) -> Label | None:
-    if plan.subject.species != "mouse" or name != "occupancy_receptor":
+    if plan.subject.species != "mouse" or not re.fullmatch(_OCCUPANCY, name):
         return None
     return Label(
         kind="known failure",
@@ -322,6 +327,38 @@ def _stress_taken_over(name: str, plan: DosingPlan) -> Label | None:
     return None
 
 
+_CHECKED_ROUTES = ("iv", "in")
+
+
+def _unchecked_route(name: str, plan: DosingPlan) -> Label | None:
+    """Blood after routes of which no concentration in people was at hand."""
+    others = sorted({dose.route for dose in plan.doses} - set(_CHECKED_ROUTES))
+    if plan.subject.species != "human" or not others or not _is_parent_plasma(name):
+        return None
+    return Label(
+        kind="compatible",
+        reason=f"No concentration after this route ({', '.join(others)}) was at hand to compare "
+        "with; absorption is partly guessed.",
+        sources="A043 A080",
+    )
+
+
+_IN_BLOOD = r"(transit|nk_|auc_|brain_nk_|hnk_|plasma_)\w*"
+
+
+def _targeted(name: str, plan: DosingPlan) -> Label | None:
+    """Weaken what follows where the drug reaches only some parts: no such delivery was measured."""
+    own = label_of(name)
+    if not plan.targets or own.kind != "compatible" or re.fullmatch(_IN_BLOOD, name):
+        return None
+    return Label(
+        kind="encoded",
+        reason="That the drug reaches the targets alone is assumed: what follows is the wiring of "
+        "the model, a what-if.",
+        sources=own.sources,
+    )
+
+
 _EXCEPTIONS: tuple[Callable[[str, DosingPlan], Label | None], ...] = (
     _scaled_species,
     _norketamine_after_iv,
@@ -330,4 +367,6 @@ _EXCEPTIONS: tuple[Callable[[str, DosingPlan], Label | None], ...] = (
     _arketamine_spines,
     _months_of_dosing,
     _stress_taken_over,
+    _targeted,
+    _unchecked_route,
 )

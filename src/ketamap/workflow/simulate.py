@@ -285,7 +285,9 @@ def _write(
         frame = pd.concat([frame, clinic[0]], ignore_index=True)
         labels = pd.concat([labels, clinic[1]], ignore_index=True)
         layers = (*layers[:CLINIC_PLACE], clinic_layer(), *layers[CLINIC_PLACE:])
-    targeted, targeted_text = off_target(plan)
+    targeted, targeted_text = off_target(
+        plan, draws=0 if drawn is None else len(drawn.values), seed=int(str(settings["seed"]))
+    )
     whole = drawn or Drawn(
         times_h=base.times_h,
         columns=base.columns,

@@ -84,16 +84,21 @@ def clinic_courses(
     )
 
 
-def off_target(plan: DosingPlan) -> tuple[pd.DataFrame, str]:
+def off_target(plan: DosingPlan, *, draws: int = 0, seed: int = 0) -> tuple[pd.DataFrame, str]:
     """Compare a targeted plan with the same doses to the whole body; empty without targets."""
     if not plan.targets or not plan.treated:
         return pd.DataFrame(), ""
-    table = off_target_index(plan)
-    shown = table.drop(columns=["readout", "label"]).assign(
+    draws = min(draws, CLINIC_DRAWS)
+    table = off_target_index(plan, draws=draws, seed=seed)
+    shown = table.drop(columns=["readout"]).assign(
         inside=table["inside"].map({True: "target", False: "outside"})
     )
+    low, high = table.attrs["range_95"]
+    width = f", {low:.2g} to {high:.2g} in 95 % of {draws} draws" if draws else ""
+    if not draws:
+        shown = shown.drop(columns=["share_low_95", "share_high_95"])
     text = (
-        f"Off-target index {table.attrs['off_target_index']:.2g} (effect outside the target over "
+        f"Off-target index {table.attrs['off_target_index']:.2g}{width} (effect outside the target over "
         f"effect inside, as shares of what the same doses do to the whole body, where it is 1). "
         f"Changes are the largest from the level before the drug."
     )
