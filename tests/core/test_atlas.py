@@ -82,6 +82,18 @@ def test_the_ml_axis_starts_on_the_right():
     ]
 
 
+def test_an_atlas_without_a_structure_lacks_all_that_it_holds_and_nothing_else():
+    atlas = tiny_atlas()
+    tree = atlas.structures
+    parent = next(i for i in tree.ids if tree.children(i) and tree.position(i) > 0)
+    rest = atlas.without([tree.acronym_of(parent)])
+    gone = np.isin(atlas.annotation, [parent, *tree.descendants(parent)])
+    assert gone.any()
+    assert not rest.brain_mask[gone].any()
+    np.testing.assert_array_equal(rest.annotation[~gone], atlas.annotation[~gone])
+    assert atlas.without([]) is atlas
+
+
 def test_unknown_structures_are_named_with_a_hint():
     tree = tiny_structures()
     with pytest.raises(StructureNotFoundError, match="Did you mean Ba"):

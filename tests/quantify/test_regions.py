@@ -163,6 +163,24 @@ def test_the_empty_side_of_a_half_brain_is_missing_and_its_cells_are_accounted_f
     )
 
 
+def test_parts_left_behind_at_dissection_are_missing_and_never_zero():
+    tree = ATLAS.structures
+    part = tree.acronyms[tree.position(int(np.unique(ATLAS.annotation[ATLAS.brain_mask])[0]))]
+    warp = transform()
+    grid = measuring_grid(SAMPLE, warp, ATLAS)
+    shown = carry_annotation(warp, ATLAS, grid, missing=(part,))
+    result = quantify_cells(cells(), animal="m1", transform=warp, atlas=ATLAS, carried=shown)
+    rows = result.regions[result.regions.acronym == part]
+    assert len(rows) == 2
+    assert rows[["own", "total"]].isna().all(axis=None)
+    assert (rows.volume_total_mm3 == 0).all()
+    complete = quantified()
+    gone = complete.regions[complete.regions.acronym == part].own.sum()
+    assert gone > 0
+    assert complete.balance.in_regions - result.balance.in_regions == gone
+    assert result.balance.outside_brain - complete.balance.outside_brain == gone
+
+
 def test_cells_in_a_structure_too_small_for_the_lattice_are_kept():
     warp = transform()
     coarse = VoxelGrid(shape=(1, 1, 1), spacing_um=(900.0,) * 3, origin_um=(900.0,) * 3)

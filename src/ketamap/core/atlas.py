@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -222,6 +222,19 @@ class Atlas:
         index, inside = self.grid.nearest_index(atlas_um)
         found = self.annotation[tuple(index.T)].astype(np.int64)
         return np.where(inside, found, OUTSIDE_ATLAS)
+
+    def without(self, acronyms: Iterable[str]) -> Atlas:
+        """Return the atlas without some structures and all that they hold.
+
+        Their voxels belong to no structure then; tree and template stay as they are.
+        """
+        tree = self.structures
+        roots = [tree.id_of(acronym) for acronym in acronyms]
+        if not roots:
+            return self
+        lost = [i for root in roots for i in (root, *tree.descendants(root))]
+        kept = np.where(np.isin(self.annotation, lost), OUTSIDE_BRAIN, self.annotation)
+        return replace(self, annotation=kept.astype(self.annotation.dtype))
 
     def is_left(self, atlas_um: ArrayLike) -> NDArray[np.bool_]:
         """Whether positions lie in the left hemisphere, ``(n, 3)`` um.

@@ -64,5 +64,8 @@ class Registration:
     extent: Extent = "whole"
     """Which part of the brain the image shows."""
 
+    missing: tuple[str, ...] = ()
+    """Acronyms of structures that the image does not show, with all that they hold."""
+
     settings: RegistrationSettings = field(default_factory=RegistrationSettings)
     """How it was aligned."""

@@ -18,7 +18,7 @@ from ketamap.core.transform import AffineMap, DisplacementField, Transform
 from ketamap.io.files import replacing_folder
 from ketamap.io.manifests import read_json, write_json
 
-_FORMAT = "ketamap registration 1"
+_FORMAT = "ketamap registration 2"
 """Name and version of the folder's layout."""
 
 _TRANSFORM, _RECORD, _QUALITY = "transform.npz", "registration.json", "qc.json"
@@ -124,6 +124,7 @@ def _record(registration: Registration) -> dict[str, Any]:
         "atlas_dir": registration.atlas_dir,
         "orientation": registration.orientation.code,
         "extent": registration.extent,
+        "missing": registration.missing,
         "sample_grid": registration.sample_grid,
         "outward_grid": registration.transform.outward.grid,
         "inward_grid": registration.transform.inward.grid,
@@ -150,6 +151,7 @@ def _registration(folder: Path, record: dict[str, Any], qc: dict[str, Any]) -> R
         atlas=record["atlas"],
         atlas_dir=Path(record["atlas_dir"]) if record["atlas_dir"] else None,
         extent=record["extent"],
+        missing=tuple(record["missing"]),
         settings=RegistrationSettings(**settings),
     )
 

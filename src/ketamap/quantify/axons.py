@@ -141,7 +141,9 @@ def quantify_axons(
         If the region table does not hold all length that was placed in a region.
     """
     _check_lengths(axons)
-    placed = place_points(axons, transform, atlas, extent=extent, what="row of axon")
+    placed = place_points(
+        axons, transform, atlas.without(carried.missing), extent=extent, what="row of axon"
+    )
     volume_own = own_volumes_mm3(carried, atlas, seen=seen)
     roll_up = atlas.structures.roll_up
     volume_total = roll_up(volume_own)

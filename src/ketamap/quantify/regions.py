@@ -67,7 +67,7 @@ def quantify_cells(
     BalanceError
         If the region table does not hold every cell that was placed in a region.
     """
-    placed = place_cells(cells, transform, atlas, extent=extent)
+    placed = place_cells(cells, transform, atlas.without(carried.missing), extent=extent)
     own, balance = count_own(placed, atlas)
     volumes = own_volumes_mm3(carried, atlas, seen=seen)
     regions = region_table(own, volumes, animal=animal, atlas=atlas)

@@ -37,6 +37,9 @@ class CarriedAnnotation:
     hemisphere: NDArray[np.uint8]
     """`LEFT` or `RIGHT`, 0 outside the brain."""
 
+    missing: tuple[str, ...] = ()
+    """Acronyms of structures that the image does not show: 0 here, with all they hold."""
+
     def __post_init__(self) -> None:
         if not self.region_id.shape == self.hemisphere.shape == self.grid.shape:
             msg = (
@@ -79,7 +82,12 @@ def measuring_grid(
 
 
 def carry_annotation(
-    transform: Transform, atlas: Atlas, grid: VoxelGrid, *, extent: Extent = "whole"
+    transform: Transform,
+    atlas: Atlas,
+    grid: VoxelGrid,
+    *,
+    extent: Extent = "whole",
+    missing: tuple[str, ...] = (),
 ) -> CarriedAnnotation:
     """Carry the annotation into the sample.
 
@@ -94,19 +102,22 @@ def carry_annotation(
     extent
         Which part of the brain the image shows; the other hemisphere of a half brain is
         not there, whatever empty space the image has on that side.
+    missing
+        Acronyms of structures that the image does not show.
     """
+    shown = atlas.without(missing)
     region_id = np.zeros(grid.shape, dtype=np.uint32)
     hemisphere = np.zeros(grid.shape, dtype=np.uint8)
     for planes, sample_um in grid_points_um(grid):
         atlas_um = transform.to_atlas(sample_um)
-        found = np.maximum(atlas.regions_at(atlas_um), OUTSIDE_BRAIN)
+        found = np.maximum(shown.regions_at(atlas_um), OUTSIDE_BRAIN)
         side = np.where(atlas.is_left(atlas_um), LEFT, RIGHT)
         if extent != "whole":
             found[side != (LEFT if extent == "left" else RIGHT)] = OUTSIDE_BRAIN
         shape = region_id[planes].shape
         region_id[planes] = found.reshape(shape)
         hemisphere[planes] = np.where(found > 0, side, 0).reshape(shape)
-    return CarriedAnnotation(grid=grid, region_id=region_id, hemisphere=hemisphere)
+    return CarriedAnnotation(grid=grid, region_id=region_id, hemisphere=hemisphere, missing=missing)
 
 
 def own_volumes_mm3(

@@ -21,6 +21,7 @@ from ketamap.register.orientation import check_orientation
 from ketamap.register.prepare import as_array, coarse_image, enhance, isotropic_grid, resample_to
 from ketamap.register.quality import QUALITY_RESOLUTION_UM, assess
 from ketamap.register.reference import reference_at
+from ketamap.register.tissue import find_missing_parts
 
 MAX_SIZE_RATIO = 3.0
 """An image more than so many times larger or smaller than the atlas is refused."""
@@ -81,6 +82,9 @@ def align(
     turned = as_array(turn.array(sample))
     reference = reference_at(atlas, settings.resolution_um, extent)
     check = check_orientation(sample, grid, orientation, reference)
+    missing = find_missing_parts(Picture(image=turned, grid=upright), reference, atlas)
+    if missing:
+        reference = reference_at(atlas, settings.resolution_um, extent, missing=missing)
     progress(35.0, _STEPS)
 
     fixed = Picture(image=enhance(reference.template), grid=reference.grid)
@@ -100,7 +104,8 @@ def align(
         resample_to(sample, grid, quality_grid),
         quality_grid,
         transform,
-        reference_at(atlas, QUALITY_RESOLUTION_UM, extent),
+        reference_at(atlas, QUALITY_RESOLUTION_UM, extent, missing=missing),
+        remarks=_missing_remark(missing),
         # at 400 um half a brain is a featureless wedge: there the final fit decides
         **{"suspicions" if extent == "whole" else "doubts": (check.reason,) * check.refuted},
     )
@@ -113,8 +118,16 @@ def align(
         atlas=atlas.name,
         atlas_dir=atlas_dir,
         extent=extent,
+        missing=missing,
         settings=settings,
     )
+
+
+def _missing_remark(missing: tuple[str, ...]) -> tuple[str, ...]:
+    if not missing:
+        return ()
+    names = " and ".join(missing)
+    return (f"The image seems not to show {names}: their counts are missing, not zero.",)
 
 
 def _check_size(volume: Volume, atlas: Atlas, orientation: Orientation, extent: Extent) -> None:

@@ -88,17 +88,18 @@ def check_orientation(
     ImageError
         If the image is constant.
     """
-    fixed = _coarse(reference.template, reference.grid)
+    fixed = coarse_picture(reference.template, reference.grid)
     mask = resample_to(reference.mask.astype(np.float32), reference.grid, fixed.grid) > 0.5
     around = ndimage.binary_dilation(mask)
-    sample = _coarse(image, grid)
+    sample = coarse_picture(image, grid)
     turned = {code: _turned(sample, Orientation(code)) for code in rotations(declared)}
     rough = {
-        code: _ncc(fixed, moving, around, _shift(fixed, moving)) for code, moving in turned.items()
+        code: carried_ncc(fixed, moving, around, _shift(fixed, moving))
+        for code, moving in turned.items()
     }
     rivals = sorted((c for c in rough if c != declared.code), key=lambda c: -rough[c])
     refined = {
-        code: _ncc(fixed, turned[code], around, _refine(fixed, turned[code]))
+        code: carried_ncc(fixed, turned[code], around, coarse_affine(fixed, turned[code]))
         for code in (declared.code, *rivals[:REFINED_RIVALS])
     }
     best = max((c for c in refined if c != declared.code), key=lambda c: refined[c])
@@ -128,7 +129,8 @@ def mirrored(orientation: Orientation) -> Orientation:
     return Orientation(orientation.code.translate(str.maketrans("lr", "rl")))
 
 
-def _coarse(image: NDArray[np.float32], grid: VoxelGrid) -> Picture:
+def coarse_picture(image: NDArray[np.float32], grid: VoxelGrid) -> Picture:
+    """Bring an image to `CHECK_RESOLUTION_UM`, its stain evened out."""
     target = isotropic_grid(grid, CHECK_RESOLUTION_UM)
     return Picture(image=enhance(resample_to(image, grid, target)), grid=target)
 
@@ -144,11 +146,15 @@ def _shift(fixed: Picture, moving: Picture) -> AffineMap:
     return AffineMap(matrix)
 
 
-def _refine(fixed: Picture, moving: Picture) -> AffineMap:
+def coarse_affine(fixed: Picture, moving: Picture) -> AffineMap:
+    """Fit a quick affine map between coarse pictures."""
     return fit_affine(fixed, moving, Schedule(affine=REFINING_ITERATIONS))
 
 
-def _ncc(fixed: Picture, moving: Picture, mask: NDArray[np.bool_], affine: AffineMap) -> float:
+def carried_ncc(
+    fixed: Picture, moving: Picture, mask: NDArray[np.bool_], affine: AffineMap
+) -> float:
+    """Correlate coarse pictures over a mask of ``fixed``; -1 where nothing is carried there."""
     origin = moving.grid.to_index(affine([fixed.grid.origin_um])[0])
     carried = ndimage.affine_transform(  # both grids are cubic and of one spacing
         moving.image,

@@ -112,6 +112,7 @@ def assess(
     *,
     suspicions: tuple[str, ...] = (),
     doubts: tuple[str, ...] = (),
+    remarks: tuple[str, ...] = (),
 ) -> RegistrationQuality:
     """Measure a registration and judge it.
 
@@ -127,6 +128,8 @@ def assess(
         Findings from elsewhere (a better orientation) that alone mean ``fail``.
     doubts
         Findings that mean ``fail`` unless the fit is good.
+    remarks
+        What a person should look at.
     """
     carried = transform.image_to_atlas(image.astype(np.float32), grid, reference.grid)
     brain_um = reference.grid.to_um(np.argwhere(reference.mask))
@@ -136,7 +139,7 @@ def assess(
         "least_jacobian": _least_jacobian(transform, brain_um),
         "inverse_error_p95_um": _inverse_error_p95_um(transform, brain_um),
     }
-    verdict, reasons = judge(**figures, suspicions=suspicions, doubts=doubts)
+    verdict, reasons = judge(**figures, suspicions=suspicions, doubts=doubts, remarks=remarks)
     return RegistrationQuality(**figures, verdict=verdict, reasons=reasons)
 
 
@@ -148,6 +151,7 @@ def judge(
     inverse_error_p95_um: float,
     suspicions: tuple[str, ...] = (),
     doubts: tuple[str, ...] = (),
+    remarks: tuple[str, ...] = (),
 ) -> tuple[Verdict, tuple[str, ...]]:
     """Turn figures into a verdict and the reasons for it.
 
@@ -155,7 +159,7 @@ def judge(
     enough to answer them (`LOOK_LNCC`: no wrong orientation came above .32).
     """
     fails = [*suspicions, *(doubts if not lncc >= LOOK_LNCC else ())]
-    looks = []
+    looks = [*remarks]
     if lncc < FAIL_LNCC:
         fails.append(
             f"Local correlation with the atlas is {lncc:.2f}, below {FAIL_LNCC}: check the "

@@ -31,8 +31,14 @@ class Reference:
     """Voxels of the brain, of the chosen hemisphere."""
 
 
-def reference_at(atlas: Atlas, resolution_um: float, extent: Extent = "whole") -> Reference:
-    """Bring an atlas to a resolution and an extent.
+def reference_at(
+    atlas: Atlas,
+    resolution_um: float,
+    extent: Extent = "whole",
+    *,
+    missing: tuple[str, ...] = (),
+) -> Reference:
+    """Bring an atlas to a resolution, an extent and what is there of the brain.
 
     Parameters
     ----------
@@ -41,6 +47,8 @@ def reference_at(atlas: Atlas, resolution_um: float, extent: Extent = "whole") -
     extent
         ``left`` keeps ml at and beyond the midline, ``right`` what lies before it (an
         "asr" atlas starts on the right); the box is cut `HEMISPHERE_MARGIN_UM` beyond it.
+    missing
+        Structures, by acronym, that are to be left out with all that they hold.
     """
     template, grid = coarse_image(
         Volume(data=atlas.template, grid=atlas.grid, name=f"template of {atlas.name}"),
@@ -50,10 +58,22 @@ def reference_at(atlas: Atlas, resolution_um: float, extent: Extent = "whole") -
         Volume(data=atlas.brain_mask.view(np.uint8), grid=atlas.grid, name=atlas.name),
         resolution_um,
     )
-    mask = inside > 0.5
+    lost = voxels_within(atlas, missing, grid)
+    mask = (inside > 0.5) & ~lost
+    template = np.where(lost, np.float32(0.0), template)
     if extent == "whole":
         return Reference(grid=grid, template=template, mask=mask)
     return _one_hemisphere(grid, template, mask, midline_um=atlas.midline_um, extent=extent)
+
+
+def voxels_within(atlas: Atlas, acronyms: tuple[str, ...], grid: VoxelGrid) -> NDArray[np.bool_]:
+    """Voxels of a grid whose centres lie in some structures or in what they hold."""
+    tree = atlas.structures
+    ids = [i for a in acronyms for i in (tree.id_of(a), *tree.descendants(tree.id_of(a)))]
+    if not ids:
+        return np.zeros(grid.shape, dtype=np.bool_)
+    points = grid.to_um(np.indices(grid.shape).reshape(3, -1).T)
+    return np.isin(atlas.regions_at(points), ids).reshape(grid.shape)
 
 
 def _one_hemisphere(

@@ -105,8 +105,11 @@ def register(
         result = replace(result, sample_grid=volume.grid)
     with show.stage("carry the annotation into the sample") as progress:
         grid = measuring_grid(volume.grid, result.transform, reference)
-        carried = carry_annotation(result.transform, reference, grid, extent=extent)
-        overlays = overlay_slices(coarse, coarse_grid, result.transform, reference)
+        shown = reference.without(result.missing)
+        carried = carry_annotation(
+            result.transform, reference, grid, extent=extent, missing=result.missing
+        )
+        overlays = overlay_slices(coarse, coarse_grid, result.transform, shown)
         with replacing_folder(out) as folder:
             save_registration(folder, result)
             _save_annotation(folder, carried)

@@ -214,10 +214,14 @@ def annotation_of(folder: Path, result: Registration, atlas: Atlas) -> CarriedAn
     """Read the annotation in the sample, or carry it again if it was removed."""
     if not ((folder / ANNOTATION).exists() and (folder / HEMISPHERES_IMAGE).exists()):
         grid = measuring_grid(result.sample_grid, result.transform, atlas)
-        return carry_annotation(result.transform, atlas, grid, extent=result.extent)
+        return carry_annotation(
+            result.transform, atlas, grid, extent=result.extent, missing=result.missing
+        )
     labels = open_image(folder / ANNOTATION)
     sides = open_image(folder / HEMISPHERES_IMAGE)
-    return CarriedAnnotation(grid=labels.grid, region_id=labels.load(), hemisphere=sides.load())
+    return CarriedAnnotation(
+        grid=labels.grid, region_id=labels.load(), hemisphere=sides.load(), missing=result.missing
+    )
 
 
 def _write(quantified: Quantified, out: Path, files: QuantifyFiles) -> None:

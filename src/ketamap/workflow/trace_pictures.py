@@ -72,7 +72,7 @@ def picture_traces(
     volume = open_image(image, voxel_um=voxel_um, channel=channel)
     skeleton = open_image(trace / SKELETON)
     result = load_registration(registration)
-    atlas = open_atlas(result.atlas, atlas_dir=result.atlas_dir)
+    atlas = open_atlas(result.atlas, atlas_dir=result.atlas_dir).without(result.missing)
     require_regions(regions, atlas.structures)
     carried = annotation_of(registration, result, atlas)
     axons = place_points(load_tracing(trace).axons, result.transform, atlas, extent=result.extent)
