@@ -19,6 +19,7 @@ from ketamap.core.settings import TracingSettings
 from ketamap.core.space import Zyx
 from ketamap.core.volume import Volume
 from ketamap.trace.blocks import BlockExtent, choose_blocks
+from ketamap.trace.board import Workspace
 from ketamap.trace.calibration import DEFAULT, Calibration, Decision, decide
 from ketamap.trace.exclusion import Somata
 from ketamap.trace.filters import F32
@@ -119,13 +120,16 @@ def trace_axons(  # noqa: PLR0913 (the data, the settings, and six options by na
     seen = survey(volume, plan)
     decision = decide(map_, seen, settings)
     somata = Somata.of(cells, volume.grid, settings.soma_diameter_um)
+    spaces = [Workspace() for _ in range(workers)]
     out = _Output(sink, map_, decision, len(blocks), progress)
 
     def examine(extent: BlockExtent) -> _Result:
-        score = score_block(volume, plan, seen.levels, extent.start, extent.stop)
+        space = spaces.pop()
+        score = score_block(volume, plan, seen.levels, extent.start, extent.stop, space)
         masked = somata.blank(score, extent.start, extent.core)
-        found, skeleton = trace_block(score, plan, extent, decision, settings.min_length_um)
+        found, skeleton = trace_block(score, plan, extent, decision, settings.min_length_um, space)
         out.add(extent, score, skeleton)
+        spaces.append(space)
         return _Result(found, masked)
 
     results = _run(examine, blocks, workers)

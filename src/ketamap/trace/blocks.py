@@ -15,9 +15,9 @@ from ketamap.trace.scale import RidgePlan, triple
 BASE_BYTES = 400 * 2**20
 """Memory of the interpreter, the libraries, the survey and the table, bytes."""
 
-BYTES_PER_VOXEL = 16
-"""Score (4), number (4), state and probability (1 each) of every voxel; lists of those that
-may be fibre, some 40 bytes each."""
+BYTES_PER_VOXEL = 20
+"""Score (4), number (4), state, probability and skeleton (1 each) of every voxel, and lists of
+those that may be fibre, some 50 bytes each."""
 
 STORED_IN_FLIGHT = 4
 """Stored chunks being decoded beside the block that they are copied into."""

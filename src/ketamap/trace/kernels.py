@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ketamap.core.space import Zyx
 from ketamap.trace.blocks import BlockExtent
-from ketamap.trace.board import Board, Places, places_above
+from ketamap.trace.board import Board, Places, Workspace, places_above
 from ketamap.trace.calibration import Decision
 from ketamap.trace.crests import CREST_SHARE, crest_shares, crest_steps
 from ketamap.trace.filters import F32
@@ -74,6 +74,7 @@ def trace_block(
     extent: BlockExtent,
     decision: Decision,
     min_length_um: float,
+    workspace: Workspace | None = None,
 ) -> tuple[BlockAxons, NDArray[np.bool_]]:
     """Find the fibres of a block at the threshold and at both ends of its band.
 
@@ -90,6 +91,8 @@ def trace_block(
         The thresholds.
     min_length_um
         Objects within a box of this edge are left out.
+    workspace
+        Scratch memory; left out: new.
 
     Returns
     -------
@@ -98,7 +101,7 @@ def trace_block(
     skeleton
         Shape of the core: the skeleton at the threshold.
     """
-    board = Board(score.shape)
+    board = Board(score.shape, workspace)
     where, value = places_above(score, decision.low)
     share = crest_shares(where, board, score, plan)
 
@@ -109,6 +112,8 @@ def trace_block(
     middle, strict, lenient = map(above, (decision.threshold, decision.high, decision.low))
     board.state[middle.skeleton] = 1
     skeleton = board.state.reshape(board.padded)[1:-1, 1:-1, 1:-1][extent.core] > 0
+    board.state[middle.skeleton] = 0
+    board.close()
     return _collect(plan, extent, board, (middle, strict, lenient)), skeleton
 
 

@@ -11,17 +11,24 @@ from numpy.typing import NDArray
 from ketamap.core.errors import ImageError
 from ketamap.core.space import Zyx
 from ketamap.core.volume import Volume
+from ketamap.trace.board import Workspace
 from ketamap.trace.filters import F32, log_planes, ridge_planes
 from ketamap.trace.scale import RidgePlan, triple
 from ketamap.trace.survey import BrainLevels
 
 
 def score_block(
-    volume: Volume, plan: RidgePlan, levels: BrainLevels, start: Zyx[int], stop: Zyx[int]
+    volume: Volume,
+    plan: RidgePlan,
+    levels: BrainLevels,
+    start: Zyx[int],
+    stop: Zyx[int],
+    workspace: Workspace | None = None,
 ) -> F32:
     """Scores of the voxels ``[start, stop)``, the same for every cut.
 
-    Reads as many voxels around them as the filters and the brightness cells ask for.
+    Reads as many voxels around them as the filters and the brightness cells ask for. The
+    result lies in the workspace if one is given.
 
     Raises
     ------
@@ -30,7 +37,8 @@ def score_block(
     """
     lower, upper = score_margins(plan, start, stop)
     block = volume.read(lower, upper)
-    out = np.empty([b - a for a, b in zip(start, stop, strict=True)], dtype=np.float32)
+    shape = triple(b - a for a, b in zip(start, stop, strict=True))
+    out: F32 = (workspace or Workspace()).take("score", shape, np.float32)
     first = triple(a - o for a, o in zip(start, lower, strict=True))
     inner = tuple(slice(f, f + n) for f, n in zip(first, out.shape, strict=True))
     cells = CellMeans(block.shape, plan.cell)
