@@ -26,7 +26,7 @@ from ketamap.trace.filters import F32
 from ketamap.trace.kernels import BlockAxons, block_halo, trace_block
 from ketamap.trace.saturation import SATURATED_OCCUPANCY
 from ketamap.trace.scale import RidgePlan, plan_ridges
-from ketamap.trace.scores import score_block
+from ketamap.trace.scores import score_and_image
 from ketamap.trace.survey import Survey, survey
 
 DEFAULT_MEMORY_BYTES = 4 * 2**30
@@ -110,7 +110,7 @@ def trace_axons(  # noqa: PLR0913 (the data, the settings, and six options by na
     plan = plan_ridges(volume.grid, settings)
     blocks = choose_blocks(
         plan,
-        block_halo(plan, settings.min_length_um),
+        block_halo(plan, settings),
         itemsize=np.dtype(volume.data.dtype).itemsize,
         stored=volume.block_shape or (1, 1, 1),
         memory_bytes=memory_bytes,
@@ -125,9 +125,9 @@ def trace_axons(  # noqa: PLR0913 (the data, the settings, and six options by na
 
     def examine(extent: BlockExtent) -> _Result:
         space = spaces.pop()
-        score = score_block(volume, plan, seen.levels, extent.start, extent.stop, space)
+        score, image = score_and_image(volume, plan, seen.levels, extent.start, extent.stop, space)
         masked = somata.blank(score, extent.start, extent.core)
-        found, skeleton = trace_block(score, plan, extent, decision, settings.min_length_um, space)
+        found, skeleton = trace_block(score, image, plan, extent, decision, settings, space)
         out.add(extent, score, skeleton)
         spaces.append(space)
         return _Result(found, masked)
@@ -238,5 +238,6 @@ def _quality(
         "saturated_boxes_share": float(np.sum(occupancy > SATURATED_OCCUPANCY) / boxes),
         "small_objects": float(sum(p.small_objects for p in parts)),
         "small_voxels": float(sum(p.small_voxels for p in parts)),
+        "thick_voxels": float(sum(p.thick_voxels for p in parts)),
         "soma_voxels": float(sum(r.soma_voxels for r in results)),
     }

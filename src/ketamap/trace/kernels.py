@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ketamap.core.settings import TracingSettings
 from ketamap.core.space import Zyx
 from ketamap.trace.blocks import BlockExtent
 from ketamap.trace.board import Board, Places, Workspace, places_above
@@ -16,6 +18,7 @@ from ketamap.trace.filters import F32
 from ketamap.trace.lengths import LINK_REACH, Links, measure_links
 from ketamap.trace.objects import drop_small
 from ketamap.trace.scale import RidgePlan, triple
+from ketamap.trace.thick import on_lines, sphere_steps
 from ketamap.trace.thinning import thin, thinning_reach
 
 
@@ -44,6 +47,9 @@ class BlockAxons:
     small_voxels: int
     """Their voxels that belong to this block."""
 
+    thick_voxels: int
+    """Voxels of the skeleton left out because they are on no line."""
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class _Traced:
@@ -52,6 +58,7 @@ class _Traced:
     skeleton: Places
     small_objects: int
     small_voxels: int
+    thick_voxels: int
 
 
 def object_reach(plan: RidgePlan, min_length_um: float) -> Zyx[int]:
@@ -59,21 +66,24 @@ def object_reach(plan: RidgePlan, min_length_um: float) -> Zyx[int]:
     return triple(max(1, round(min_length_um / um)) for um in plan.spacing_um)
 
 
-def block_halo(plan: RidgePlan, min_length_um: float) -> Zyx[int]:
+def block_halo(plan: RidgePlan, settings: TracingSettings) -> Zyx[int]:
     """Voxels around a block whose scores decide what is in it."""
     crest = crest_steps(plan).max(axis=0)
+    sphere = sphere_steps(plan, settings.vessel_diameter_um).max(axis=0)
+    objects = object_reach(plan, settings.min_length_um)
     return triple(
-        o + t + LINK_REACH + int(c)
-        for o, t, c in zip(object_reach(plan, min_length_um), thinning_reach(), crest, strict=True)
+        max(o + t + int(c), int(s)) + LINK_REACH
+        for o, t, c, s in zip(objects, thinning_reach(), crest, sphere, strict=True)
     )
 
 
 def trace_block(
     score: F32,
+    image: NDArray[Any],
     plan: RidgePlan,
     extent: BlockExtent,
     decision: Decision,
-    min_length_um: float,
+    settings: TracingSettings,
     workspace: Workspace | None = None,
 ) -> tuple[BlockAxons, NDArray[np.bool_]]:
     """Find the fibres of a block at the threshold and at both ends of its band.
@@ -83,14 +93,16 @@ def trace_block(
     score
         Scores of the voxels ``[extent.start, extent.stop)``; minus infinity where nothing
         may be traced.
+    image
+        Intensities of the same voxels.
     plan
         The filters.
     extent
         Where the block lies.
     decision
         The thresholds.
-    min_length_um
-        Objects within a box of this edge are left out.
+    settings
+        What is too short or too thick.
     workspace
         Scratch memory; left out: new.
 
@@ -104,10 +116,11 @@ def trace_block(
     board = Board(score.shape, workspace)
     where, value = places_above(score, decision.low)
     share = crest_shares(where, board, score, plan)
+    frame = _Frame(board, plan, settings)
 
     def above(least: float) -> _Traced:
         some = value >= np.float32(least)
-        return _trace(where[some], share[some], board, score, plan, extent, min_length_um)
+        return _trace(where[some], share[some], score, image, extent, frame)
 
     middle, strict, lenient = map(above, (decision.threshold, decision.high, decision.low))
     board.state[middle.skeleton] = 1
@@ -117,28 +130,42 @@ def trace_block(
     return _collect(plan, extent, board, (middle, strict, lenient)), skeleton
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class _Frame:
+    board: Board
+    plan: RidgePlan
+    settings: TracingSettings
+
+
 def _trace(
     where: Places,
     share: F32,
-    board: Board,
     score: F32,
-    plan: RidgePlan,
+    image: NDArray[Any],
     extent: BlockExtent,
-    min_length_um: float,
+    frame: _Frame,
 ) -> _Traced:
+    board, plan, settings = frame.board, frame.plan, frame.settings
     faces = np.array(
         [(a > 0, b < n) for a, b, n in zip(extent.start, extent.stop, plan.shape, strict=True)]
     )
-    keep, first = drop_small(where, board, object_reach(plan, min_length_um), faces)
+    keep, first = drop_small(where, board, object_reach(plan, settings.min_length_um), faces)
     kept = where[keep]
     lines = thin(kept, board, extent.start, plan.spacing_um)
-    skeleton = kept[lines & (share[keep] >= np.float32(CREST_SHARE))]
+    lines &= share[keep] >= np.float32(CREST_SHARE)
+    thin_ones = on_lines(kept[lines], board, image, sphere_steps(plan, settings.vessel_diameter_um))
+    skeleton, thick = kept[lines][thin_ones], kept[lines][~thin_ones]
     links = measure_links(skeleton, board, score, plan.spacing_um)
     inside = _inside(links.voxel, extent)
     own = Links(links.voxel[inside], links.middle[inside], links.length_um[inside])
-    small = _inside(board.index(where[~keep]), extent)
-    objects = _inside(board.index(first), extent)
-    return _Traced(own, kept, skeleton, int(objects.sum()), int(small.sum()))
+    return _Traced(
+        own,
+        kept,
+        skeleton,
+        small_objects=int(_inside(board.index(first), extent).sum()),
+        small_voxels=int(_inside(board.index(where[~keep]), extent).sum()),
+        thick_voxels=int(_inside(board.index(thick), extent).sum()),
+    )
 
 
 def _inside(index: NDArray[np.int64], extent: BlockExtent) -> NDArray[np.bool_]:
@@ -178,6 +205,7 @@ def _collect(
         sizes=np.prod(edges, axis=1),
         small_objects=traced[0].small_objects,
         small_voxels=traced[0].small_voxels,
+        thick_voxels=traced[0].thick_voxels,
     )
 
 

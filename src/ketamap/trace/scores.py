@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -25,7 +26,19 @@ def score_block(
     stop: Zyx[int],
     workspace: Workspace | None = None,
 ) -> F32:
-    """Scores of the voxels ``[start, stop)``, the same for every cut.
+    """Scores of the voxels ``[start, stop)``, see `score_and_image`."""
+    return score_and_image(volume, plan, levels, start, stop, workspace)[0]
+
+
+def score_and_image(
+    volume: Volume,
+    plan: RidgePlan,
+    levels: BrainLevels,
+    start: Zyx[int],
+    stop: Zyx[int],
+    workspace: Workspace | None = None,
+) -> tuple[F32, NDArray[Any]]:
+    """Scores and intensities of the voxels ``[start, stop)``, the same for every cut.
 
     Reads as many voxels around them as the filters and the brightness cells ask for. The
     result lies in the workspace if one is given.
@@ -52,7 +65,7 @@ def score_block(
         raise ImageError(msg) from error
     inverse = (1.0 / levels.noise_at(cells.means())).astype(np.float32)
     _scale_by_cell(out, inverse, np.asarray(plan.cell), np.asarray(first))
-    return out
+    return out, block[inner]
 
 
 def score_margins(plan: RidgePlan, start: Zyx[int], stop: Zyx[int]) -> tuple[Zyx[int], Zyx[int]]:
