@@ -4,7 +4,8 @@ Run ``python benchmarks/simulation.py``; about a quarter of an hour on one core,
 scorecard (``--draws``).  ``--animals`` and ``--workers`` set the cohort.
 Goals: 1,000 animals x 14 days, hourly, in 60 s on two cores and 2 GB; the first picture within
 10 s.  CPU seconds include the start of the workers.  ``--write-scorecard docs/scorecard.md``
-also makes the committed scorecard; ``--only`` runs some parts.
+also makes the committed scorecard; ``--only`` runs some parts.  Parts import what they need
+themselves: the workers of the cohort load this file.
 """
 
 import argparse
@@ -18,16 +19,9 @@ from pathlib import Path
 import numpy as np
 
 from ketamap.core.dosing import Dose, DosingPlan, Subject, repeat
-from ketamap.phantom.density import own_volumes_mm3
 from ketamap.simulate.engine import shared_engine
 from ketamap.simulate.population import simulate_cohort
 from ketamap.simulate.scorecard import DEFAULT_DRAWS, DEFAULT_SEED, run_scorecard
-from ketamap.simulate.scorecard_text import scorecard_markdown, scorecard_summary
-from ketamap.simulate.study import StudySettings
-from ketamap.workflow.atlases import open_atlas
-from ketamap.workflow.simulation_study import STUDY_ATLAS
-from simulated_studies import NINE, SINGLE, quiet_share
-from simulation_checks import exactness, glutamate, patterns, study_end_to_end
 
 COLUMNS = (
     "plasma_ketamine_ng_per_ml", "occupancy_receptor", "glutamate", "gaba", "da_pfc", "da_acb",
@@ -106,7 +100,23 @@ def first_picture(args):
         )
 
 
+def exactness(args):
+    from simulation_checks import exactness as checks
+
+    checks()
+
+
+def glutamate(args):
+    from simulation_checks import glutamate as shares
+
+    shares(GLUTAMATE_DRAWS, DEFAULT_SEED)
+
+
 def scorecard(args):
+    from simulation_checks import patterns
+
+    from ketamap.simulate.scorecard_text import scorecard_markdown, scorecard_summary
+
     began = cpu_s()
     frame = run_scorecard(args.draws, seed=DEFAULT_SEED, workers=args.workers, progress=Eta())
     found = scorecard_summary(frame)
@@ -124,6 +134,14 @@ def scorecard(args):
 
 
 def studies(args):
+    from simulated_studies import NINE, SINGLE, quiet_share
+    from simulation_checks import study_end_to_end
+
+    from ketamap.phantom.density import own_volumes_mm3
+    from ketamap.simulate.study import StudySettings
+    from ketamap.workflow.atlases import open_atlas
+    from ketamap.workflow.simulation_study import STUDY_ATLAS
+
     study_end_to_end()
     atlas = open_atlas(STUDY_ATLAS)
     where = {"atlas": atlas, "volumes": own_volumes_mm3(atlas)}
@@ -136,9 +154,9 @@ def studies(args):
 
 
 PARTS = {
-    "exactness": lambda args: exactness(),
+    "exactness": exactness,
     "scorecard": scorecard,
-    "glutamate": lambda args: glutamate(GLUTAMATE_DRAWS, DEFAULT_SEED),
+    "glutamate": glutamate,
     "studies": studies,
     "cost": cost,
     "first": first_picture,

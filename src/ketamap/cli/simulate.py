@@ -1,4 +1,4 @@
-"""`ketamap simulate`: a regimen file, or one of the verbs study, scorecard and sbml."""
+"""`ketamap simulate`: a regimen file, or one of its verbs."""
 
 from __future__ import annotations
 
@@ -199,6 +199,36 @@ def fit_regions(
         shared=shared, reporter=ConsoleReporter(),
     )  # fmt: skip
     _fit_lines(done.lines, done.page)
+
+
+@app.command()
+def sensitivity(
+    file: Annotated[Path, typer.Argument(metavar="REGIMEN.yaml", help="What is given.")],
+    outcome: Annotated[str, typer.Option(help="State or readout of the model, as da_pfc.")],
+    out: Out,
+    time_h: Annotated[
+        float | None, typer.Option(help="When it is read, hours; default: its largest value.")
+    ] = None,
+    method: Annotated[
+        str, typer.Option(help="local, or over the priors (extra 'sensitivity'): morris, sobol.")
+    ] = "local",
+    parameters: Annotated[
+        str | None, typer.Option(help="Names, with commas; default: all that have a prior.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the samples of morris and sobol.")] = 0,
+) -> None:
+    """Rank the parameters that an outcome depends on."""
+    from ketamap.simulate.sensitivity import Outcome
+    from ketamap.workflow.simulation_sensitivity import sensitivity as rank
+
+    table = rank(
+        file, outcome=Outcome(column=outcome, time_h=time_h), out=out, method=method,  # type: ignore[arg-type]
+        parameters=_names(parameters) if parameters else None, seed=seed,
+        reporter=ConsoleReporter(),
+    )  # fmt: skip
+    shown = table.drop(columns="meaning").head(12)
+    typer.echo(shown.to_string(index=False, float_format=lambda x: f"{x:.3g}"))
+    typer.echo(f"All {len(table)}: {(out / 'sensitivity.csv').resolve()}")
 
 
 def _names(text: str) -> list[str]:

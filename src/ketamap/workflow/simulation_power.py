@@ -8,7 +8,6 @@ import yaml
 
 from ketamap.core.errors import MissingInputError
 from ketamap.io.files import replacing
-from ketamap.io.study_files import read_yaml
 from ketamap.workflow.power import PowerResult, Question, power
 from ketamap.workflow.progress import Quiet, Reporter
 
@@ -44,7 +43,7 @@ def study_power(
     if not (folder / "planted.csv").exists():
         msg = f"{folder} holds no simulated study. Make one with 'ketamap simulate study'."
         raise MissingInputError(msg)
-    design = read_yaml(folder / "design.yaml")
+    design = yaml.safe_load((folder / "design.yaml").read_text(encoding="utf-8"))
     found = {}
     with (reporter or Quiet()).stage("power") as progress:
         for measure in design["measure"]:
