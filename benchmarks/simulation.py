@@ -113,9 +113,8 @@ def glutamate(args):
 
 
 def scorecard(args):
-    from simulation_checks import patterns
-
     from ketamap.simulate.scorecard_text import scorecard_markdown, scorecard_summary
+    from simulation_checks import patterns
 
     began = cpu_s()
     frame = run_scorecard(args.draws, seed=DEFAULT_SEED, workers=args.workers, progress=Eta())
@@ -134,13 +133,12 @@ def scorecard(args):
 
 
 def studies(args):
-    from simulated_studies import NINE, SINGLE, quiet_share
-    from simulation_checks import study_end_to_end
-
     from ketamap.phantom.density import own_volumes_mm3
     from ketamap.simulate.study import StudySettings
     from ketamap.workflow.atlases import open_atlas
     from ketamap.workflow.simulation_study import STUDY_ATLAS
+    from simulated_studies import NINE, SINGLE, quiet_share
+    from simulation_checks import study_end_to_end
 
     study_end_to_end()
     atlas = open_atlas(STUDY_ATLAS)
