@@ -38,7 +38,7 @@ def test_every_bin_belongs_to_exactly_one_block(extra, workers, stored):
 
 
 def test_blocks_read_their_halo_and_stay_inside_the_volume():
-    plan, blocks = blocks_for(BASE_BYTES + 2_000_000)
+    plan, blocks = blocks_for(BASE_BYTES + 3_000_000)
     assert len(blocks) > 1
     for block in blocks:
         start, stop = voxels_of(block, plan, SHAPE)

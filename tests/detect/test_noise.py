@@ -5,7 +5,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ketamap.detect.noise import TileNoise, fit_line, join_tiles, map_noise, measure_tiles
+from ketamap.detect.noise import (
+    TileNoise,
+    fit_line,
+    join_tiles,
+    map_noise,
+    measure_tiles,
+    white_noise,
+)
 
 EDGES = tuple(np.array([0, 16, 32]) for _ in range(3))
 
@@ -73,7 +80,7 @@ def test_a_quarter_of_wild_tiles_does_not_turn_the_prior():
 def tile_row(sigma, level):
     sigma, level = np.array(sigma, dtype=float), np.array(level, dtype=float)
     shape = (1, 1, len(sigma))
-    tiles = TileNoise(sigma.reshape(shape), level.reshape(shape), np.zeros(shape))
+    tiles = TileNoise(sigma.reshape(shape), level.reshape(shape), np.zeros(shape), np.ones(shape))
     edges = (np.array([0, 10]), np.array([0, 10]), np.arange(len(sigma) + 1) * 10)
     return tiles, edges
 
@@ -110,8 +117,24 @@ def test_a_volume_without_any_filled_tile_has_the_floor_as_noise():
 
 
 def test_tiles_of_blocks_join_into_one_lattice():
-    part = TileNoise(np.ones((1, 1, 2)), np.ones((1, 1, 2)), np.ones((1, 1, 2)))
+    part = TileNoise(*(np.ones((1, 1, 2)) for _ in range(4)))
     where = (slice(0, 1), slice(1, 2), slice(1, 3))
     whole = join_tiles((1, 2, 3), [(where, part)])
     assert np.isnan(whole.sigma).sum() == 4
     assert whole.sigma[where].sum() == 2
+
+
+@pytest.mark.parametrize("sd", [0.5, 20.0])
+def test_white_noise_is_its_standard_deviation_also_on_a_slope_and_beside_cells(sd):
+    rng = np.random.default_rng(0)
+    image = rng.normal(100.0, sd, (24, 24, 24)).astype(np.float32)
+    assert white_noise(image) == pytest.approx(sd, rel=0.1)
+    slope = np.arange(24, dtype=np.float32)
+    assert white_noise(image + slope[:, None] * 3 + slope * 2) == pytest.approx(sd, rel=0.1)
+    image[::8, ::8, ::8] += 1000.0
+    assert white_noise(image) == pytest.approx(sd, rel=0.12)
+
+
+def test_an_image_of_one_value_or_two_planes_has_no_white_noise():
+    assert white_noise(np.full((9, 9, 9), 7.0, dtype=np.float32)) == 0.0
+    assert white_noise(np.ones((2, 2, 2), dtype=np.float32)) == 0.0

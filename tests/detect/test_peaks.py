@@ -8,14 +8,11 @@ from hypothesis.extra import numpy as hnp
 from scipy import ndimage
 
 from ketamap.detect.peaks import (
-    is_shoulder,
     maxima,
     neighbourhoods,
     parabola_tops,
-    persistence,
     profiles,
     ring_level,
-    shape_of,
 )
 
 few_values = hnp.arrays(  # few distinct values, so ties are common
@@ -87,23 +84,6 @@ def test_a_plateau_has_its_top_in_the_middle():
     np.testing.assert_array_equal(parabola_tops(np.ones((2, 3, 3, 3))), np.zeros((2, 3)))
 
 
-def test_a_ball_is_broad_and_a_sheet_is_not():
-    def breadth(widths, bin_um=(1.0, 1.0, 1.0)):
-        image = blob(widths)
-        return shape_of(neighbourhoods(image, middle_of(image)), bin_um).breadth[0]
-
-    assert breadth((3, 3, 3)) == pytest.approx(1.0, abs=1e-3)
-    assert breadth((1.5, 3, 3), bin_um=(2.0, 1.0, 1.0)) == pytest.approx(1.0, abs=0.2)
-    assert breadth((9, 2, 2)) > 0.9  # drawn out along one axis: still no sheet
-    assert breadth((9, 9, 2)) < 0.1
-
-
-def test_the_flattest_direction_is_along_a_tube():
-    image = blob((50, 2, 2))
-    shape = shape_of(neighbourhoods(image, middle_of(image)), (1.0, 1.0, 1.0))
-    np.testing.assert_allclose(np.abs(shape.flattest[0]), (1, 0, 0), atol=1e-3)
-
-
 def lines_through(image, direction, distances):
     return profiles(
         image,
@@ -125,28 +105,6 @@ def test_profiles_are_linear_interpolation(way):
         spots = middle_of(image)[0][:, None] + sign * way[:, None] * distances
         wanted = ndimage.map_coordinates(image, spots, order=1, mode="grid-constant", output=float)
         np.testing.assert_allclose(ours[side], wanted, atol=1e-6)
-
-
-def test_a_fibre_persists_and_a_soma_does_not():
-    distances = np.arange(1, 9)
-    height = np.array([100.0])
-    assert persistence(lines_through(blob((50, 2, 2)), (1, 0, 0), distances), height)[0] > 0.9
-    assert persistence(lines_through(blob((3, 2, 2)), (1, 0, 0), distances), height)[0] < 0.1
-
-
-def test_a_soma_that_touches_one_neighbour_is_no_fibre():
-    beside = np.array([[[90.0, 95.0, 99.0], [60.0, 20.0, 5.0]]])
-    assert persistence(beside, np.array([100.0]))[0] < 0.1
-
-
-def test_a_shoulder_has_a_higher_place_beyond_a_shallow_saddle():
-    def shoulders(values):
-        row = np.array(values, dtype=np.float32).reshape(1, 1, -1)
-        return is_shoulder(row, np.array([[0, 0, 1], [0, 0, 4]]), (3, 3, 3), 0.75).tolist()
-
-    assert shoulders([50, 100, 80, 90, 150, 0]) == [True, False]
-    assert shoulders([50, 100, 60, 90, 150, 0]) == [False, False]
-    assert shoulders([50, 100, 80, 90, 100, 0]) == [False, False]
 
 
 def test_the_level_around_a_cell_is_that_of_its_surroundings():

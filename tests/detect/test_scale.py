@@ -71,3 +71,13 @@ def test_the_point_sharpness_is_what_a_single_bin_gives():
 def test_a_soma_smaller_than_a_voxel_is_refused_with_the_remedy():
     with pytest.raises(InputError, match=r"10 um along z.*finer level"):
         plan_filters(grid((10.0, 2.0, 2.0)), 8.0)
+
+
+@pytest.mark.parametrize(
+    ("spacing_um", "coarse"),
+    [((5, 2, 2), False), ((10, 5, 5), False), ((10, 7, 7), True), ((6, 6, 6), True)],
+)
+def test_images_of_few_voxels_per_soma_are_coarse_whatever_the_order_of_axes(spacing_um, coarse):
+    for order in ((0, 1, 2), (2, 1, 0), (1, 0, 2)):
+        turned = tuple(float(spacing_um[a]) for a in order)
+        assert plan_filters(grid(turned), 15.0).coarse is coarse

@@ -262,7 +262,7 @@ def detect(
         int | None, typer.Option(help="Channel to use of a background with several.")
     ] = None,
     soma_diameter_um: Annotated[float, typer.Option(help="Diameter of a soma, um.")] = 15.0,
-    min_score: Annotated[float, typer.Option(help="Leave out cells scored below (0 to 1).")] = 0.0,
+    min_score: Annotated[float, typer.Option(help="Leave out cells scored below (0 to 1).")] = 0.5,
     memory: Memory = "4GB",
     workers: Annotated[int, typer.Option(help="Threads.")] = 1,
 ) -> None:

@@ -25,8 +25,8 @@ class DetectionSettings:
     soma_diameter_um: float = 15.0
     """Diameter of a soma, um."""
 
-    min_score: float = 0.0
-    """Cells scored below this are left out; scores lie in [0, 1]."""
+    min_score: float = 0.5
+    """Candidates less likely than this to be cells are left out; scores lie in [0, 1]."""
 
     def __post_init__(self) -> None:
         _require(

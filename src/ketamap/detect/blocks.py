@@ -8,6 +8,8 @@ from itertools import pairwise, product
 from math import prod
 from typing import NamedTuple
 
+import numpy as np
+
 from ketamap.core.errors import ResourceError
 from ketamap.core.space import Zyx
 from ketamap.core.units import gib_from_bytes
@@ -149,18 +151,34 @@ def _block_bytes(cost: ReadCost, trio: tuple[_Cut, ...]) -> int:
     )
 
 
+def single_tiles(plan: FilterPlan, n: int) -> list[BlockExtent]:
+    """Up to ``n`` blocks of one tile each, spread over the volume.
+
+    The golden ratio (Roberts 2018; Weyl 1916) keeps them from falling into columns.
+    """
+    every = list(np.ndindex(*plan.tiles))
+    share = (0.5 + 0.618033988749895 * np.arange(min(n, len(every)))) % 1.0
+    chosen = sorted({int(v * len(every)) for v in share})
+    return [_extent(plan, [(k, k + 1) for k in every[c]]) for c in chosen]
+
+
 def _extents(plan: FilterPlan, size: Zyx[int]) -> Iterator[BlockExtent]:
     cuts = [
         list(pairwise([*range(0, n, step), n])) for n, step in zip(plan.tiles, size, strict=True)
     ]
     for ends in product(*cuts):
-        lo = [int(e[a]) for e, (a, _) in zip(plan.tile_edges, ends, strict=True)]
-        hi = [int(e[b]) for e, (_, b) in zip(plan.tile_edges, ends, strict=True)]
-        begin = [max(a - h, 0) for a, h in zip(lo, plan.halo, strict=True)]
-        tiles = [slice(a, b) for a, b in ends]
-        yield BlockExtent(
-            start=(begin[0], begin[1], begin[2]),
-            core_start=(lo[0], lo[1], lo[2]),
-            core_stop=(hi[0], hi[1], hi[2]),
-            tiles=(tiles[0], tiles[1], tiles[2]),
-        )
+        yield _extent(plan, list(ends))
+
+
+def _extent(plan: FilterPlan, ends: list[tuple[int, int]]) -> BlockExtent:
+    """Block of the tiles ``[a, b)`` along each axis."""
+    lo = [int(e[a]) for e, (a, _) in zip(plan.tile_edges, ends, strict=True)]
+    hi = [int(e[b]) for e, (_, b) in zip(plan.tile_edges, ends, strict=True)]
+    begin = [max(a - h, 0) for a, h in zip(lo, plan.halo, strict=True)]
+    tiles = [slice(a, b) for a, b in ends]
+    return BlockExtent(
+        start=(begin[0], begin[1], begin[2]),
+        core_start=(lo[0], lo[1], lo[2]),
+        core_stop=(hi[0], hi[1], hi[2]),
+        tiles=(tiles[0], tiles[1], tiles[2]),
+    )

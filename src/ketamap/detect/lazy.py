@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from threading import Lock
 from typing import Any
 
@@ -17,21 +19,29 @@ from ketamap.core.progress import Progress, silent
 from ketamap.core.settings import DetectionSettings
 from ketamap.core.space import Zyx
 from ketamap.core.volume import Volume
-from ketamap.detect.blocks import ReadCost, choose_blocks, voxels_of
+from ketamap.detect.blocks import ReadCost, choose_blocks, single_tiles, voxels_of
 from ketamap.detect.kernels import (
     LEAST_Z,
     BlockExtent,
     BlockResult,
     examine_block,
-    score_of_z,
-    score_peaks,
+    measure_tile,
+    noise_features,
+    own_response,
 )
-from ketamap.detect.noise import ROUNDING, join_tiles, map_noise
-from ketamap.detect.peaks import join_peaks
+from ketamap.detect.model import ScoreModel, default_model
+from ketamap.detect.noise import ROUNDING, NoiseMap, join_tiles, map_noise
+from ketamap.detect.peaks import Peaks, join_peaks
 from ketamap.detect.scale import FilterPlan, plan_filters
 
 DEFAULT_MEMORY_BYTES = 4 * 2**30
 """Memory that detection may use, bytes."""
+
+PREVIEW_TILES = 12
+"""Tiles that are looked at before all others."""
+
+OWN_SHARE = 0.5
+"""Share of a response that must be the signal's own; less lowers the score in proportion."""
 
 
 def find_cells(
@@ -39,6 +49,7 @@ def find_cells(
     settings: DetectionSettings,
     *,
     background: Volume | None = None,
+    model: ScoreModel | None = None,
     memory_bytes: int = DEFAULT_MEMORY_BYTES,
     workers: int = 1,
     progress: Progress = silent,
@@ -56,6 +67,8 @@ def find_cells(
         Diameter of a soma in micrometres and the least score.
     background
         Autofluorescence channel of the same shape; what the two share is not a cell.
+    model
+        Says how likely a candidate is a cell; left out: `default_model`.
     memory_bytes
         What the process may use, all workers together; at least about half a GiB.
     workers
@@ -79,6 +92,55 @@ def find_cells(
     ResourceError
         If the smallest possible block does not fit; nothing has been read by then.
     """
+    coarse = plan_filters(volume.grid, settings.soma_diameter_um).coarse
+    model = model or default_model(coarse=coarse)
+    found = survey(
+        volume,
+        settings,
+        background=background,
+        model=model,
+        memory_bytes=memory_bytes,
+        workers=workers,
+        progress=progress,
+    )
+    return _table(found, settings.min_score)
+
+
+@dataclass(frozen=True, eq=False, slots=True, kw_only=True)
+class Survey:
+    """All candidates of a volume."""
+
+    um: NDArray[np.float64]
+    """Positions, shape ``(n, 3)``."""
+
+    response: NDArray[np.float64]
+    """Height of the filter response less the background's share, intensity units."""
+
+    noise_rows: NDArray[np.float32]
+    """Features of `noise_features`, shape ``(n, 2)``."""
+
+    evidence: NDArray[np.float32]
+    """With a model its `ScoreModel.local_part`, else the features `FEATURES`."""
+
+    score: NDArray[np.float64]
+    """Probability of being a soma; NaN without a model."""
+
+
+def survey(
+    volume: Volume,
+    settings: DetectionSettings,
+    *,
+    background: Volume | None = None,
+    model: ScoreModel | None = None,
+    memory_bytes: int = DEFAULT_MEMORY_BYTES,
+    workers: int = 1,
+    progress: Progress = silent,
+) -> Survey:
+    """List every candidate, likely or not, in raster order within blocks.
+
+    Arguments and errors as in `find_cells`; without a model the features are kept, 100 bytes
+    per candidate.
+    """
     _check(volume, background, workers)
     plan = plan_filters(volume.grid, settings.soma_diameter_um)
     blocks = choose_blocks(
@@ -89,13 +151,57 @@ def find_cells(
         workers=workers,
     )
     count = _Counter(len(blocks), progress)
+    preview = _preview(volume, plan)
 
     def examine(extent: BlockExtent) -> BlockResult:
-        result = _examine(volume, background, plan, extent)
+        result = _examine(volume, background, plan, extent, model=model, preview=preview)
         count.add()
         return result
 
-    return _table(volume, plan, _run(examine, blocks, workers), settings)
+    results = _run(examine, blocks, workers)
+    tiles = join_tiles(plan.tiles, ((r.tiles, r.noise) for r in results))
+    noise = map_noise(tiles, plan.tile_edges, _least_noise(volume, plan, tiles.level))
+    return _judge(volume, plan, join_peaks([r.peaks for r in results if r.peaks]), noise, model)
+
+
+def _preview(volume: Volume, plan: FilterPlan) -> NoiseMap:
+    """Noise by brightness from a few tiles: sets aside most of what is not a cell at once."""
+    parts = []
+    for extent in single_tiles(plan, PREVIEW_TILES):
+        start, stop = voxels_of(extent, plan, volume.grid.shape)
+        with _naming(volume.name, start, stop):
+            parts.append(measure_tile(volume.read(start, stop), plan, extent))
+    tiles = join_tiles(plan.tiles, ((r.tiles, r.noise) for r in parts))
+    return map_noise(tiles, plan.tile_edges, _least_noise(volume, plan, tiles.level))
+
+
+@contextmanager
+def _naming(names: str, start: Zyx[int], stop: Zyx[int]) -> Iterator[None]:
+    """Say in an image's error which image and where."""
+    try:
+        yield
+    except ImageError as error:
+        msg = f"{names}, voxels {start} to {stop} (z, y, x): {error}"
+        raise ImageError(msg) from error
+
+
+def _judge(
+    volume: Volume, plan: FilterPlan, peaks: Peaks, noise: NoiseMap, model: ScoreModel | None
+) -> Survey:
+    rows = noise_features(peaks, noise, plan)
+    own = own_response(peaks, noise)
+    score = np.full(len(rows), np.nan)
+    if model is not None:
+        share = own / np.maximum(peaks.response.astype(np.float64), 1e-30)
+        score = model.probability(peaks.evidence, rows) * np.clip(share / OWN_SHARE, 0.0, 1.0)
+    likely = rows[:, 0] >= np.log(LEAST_Z)
+    return Survey(
+        um=_positions_um(volume, plan.bins, peaks.bins)[likely],
+        response=own[likely],
+        noise_rows=rows[likely],
+        evidence=peaks.evidence[likely],
+        score=score[likely],
+    )
 
 
 def _run(
@@ -159,32 +265,22 @@ def _examine(
     background: Volume | None,
     plan: FilterPlan,
     extent: BlockExtent,
+    *,
+    model: ScoreModel | None,
+    preview: NoiseMap,
 ) -> BlockResult:
     start, stop = voxels_of(extent, plan, volume.grid.shape)
     other = None if background is None else background.read(start, stop)
-    try:
-        return examine_block(volume.read(start, stop), plan, extent, background=other)
-    except ImageError as error:
-        names = volume.name if background is None else f"{volume.name} or {background.name}"
-        msg = f"{names}, voxels {start} to {stop} (z, y, x): {error}"
-        raise ImageError(msg) from error
+    names = volume.name if background is None else f"{volume.name} or {background.name}"
+    with _naming(names, start, stop):
+        block = volume.read(start, stop)
+        return examine_block(block, plan, extent, model=model, preview=preview, background=other)
 
 
-def _table(
-    volume: Volume,
-    plan: FilterPlan,
-    results: Sequence[BlockResult],
-    settings: DetectionSettings,
-) -> pd.DataFrame:
-    tiles = join_tiles(plan.tiles, ((r.tiles, r.noise) for r in results))
-    peaks = join_peaks([r.peaks for r in results])
-    noise = map_noise(tiles, plan.tile_edges, _least_noise(volume, plan, tiles.level))
-    z = score_peaks(peaks, noise)
-    score = score_of_z(z)
-    keep = (z >= LEAST_Z) & (score >= settings.min_score)
-    positions = _positions_um(volume, plan.bins, peaks.bins[keep])
-    table = pd.DataFrame(positions, columns=["z_um", "y_um", "x_um"])
-    table["score"] = score[keep]
+def _table(found: Survey, min_score: float) -> pd.DataFrame:
+    keep = found.score >= min_score
+    table = pd.DataFrame(found.um[keep], columns=["z_um", "y_um", "x_um"])
+    table["score"] = found.score[keep]
     return table.sort_values(["z_um", "y_um", "x_um"], ignore_index=True)
 
 

@@ -30,6 +30,12 @@ class Peaks:
     background: F32
     """Shape ``(n,)``: response of the background channel there, 0 without one."""
 
+    white: F32
+    """Shape ``(n,)``: standard deviation of white noise in a bin there."""
+
+    evidence: F32
+    """Shape ``(n, k)``: what the surroundings say, `ScoreModel.local_part`, or the features."""
+
 
 def maxima(
     response: F32,
@@ -151,36 +157,6 @@ def parabola_tops(around: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(np.clip(offset, -0.5, 0.5))
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class Shape:
-    """Curvature of maxima, one row each."""
-
-    sharpness: NDArray[np.float64]
-    """Shape ``(n,)``: sum of curvatures over height, per um2."""
-
-    breadth: NDArray[np.float64]
-    """Shape ``(n,)``: middle over greatest curvature; near 0 for a sheet, at most 1."""
-
-    flattest: NDArray[np.float64]
-    """Shape ``(n, 3)``: unit vector (z, y, x) in um along which the response falls least."""
-
-
-def shape_of(around: NDArray[np.float64], bin_um: Zyx[float]) -> Shape:
-    """Measure the curvature of maxima.
-
-    Parameters
-    ----------
-    around
-        Shape ``(n, 3, 3, 3)``, the maximum (above 0) in the middle.
-    bin_um
-        Voxel edges, so that curvature is per um2 and a ball is round in any voxels.
-    """
-    curvature, axes = np.linalg.eigh(hessian(around, bin_um))
-    steepest, middle = -curvature[:, 0], -curvature[:, 1]
-    breadth = np.divide(middle, steepest, out=np.zeros_like(middle), where=steepest > 0.0)
-    return Shape(-curvature.sum(axis=1) / around[:, 1, 1, 1], breadth, axes[:, :, 2])
-
-
 def profiles(
     image: F32,
     index: NDArray[np.int64],
@@ -243,73 +219,6 @@ def _read_lines(
                             if 0 <= z < nz and 0 <= y < ny and 0 <= x < nx:
                                 value += wz * wy * wx * image[z, y, x]
                 out[n, side, m] = value
-
-
-def persistence(beside: NDArray[np.float64], height: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Tell how much of a peak is left at the far ends of its profile, on the weaker side.
-
-    Parameters
-    ----------
-    beside
-        Shape ``(n, 2, m)``, from `profiles`.
-    height
-        Shape ``(n,)``, above 0.
-
-    Returns
-    -------
-    numpy.ndarray
-        Shape ``(n,)``: about 1 within a long fibre, vessel or edge, near or below 0 for a
-        soma, also when a single neighbour touches it.
-    """
-    return np.asarray(beside[:, :, -1].min(axis=1) / height)
-
-
-@njit(nogil=True, cache=True)
-def is_shoulder(
-    image: F32, index: NDArray[np.int64], reach: Zyx[int], saddle: float
-) -> NDArray[np.bool_]:
-    """Tell which peaks are the lower part of a longer soma.
-
-    The highest voxel of the box around a peak is looked up. If it is higher than the peak
-    and the way there (the nearest voxels to a straight line) never falls below ``saddle``
-    of the peak's own height, the peak is a shoulder.
-
-    Parameters
-    ----------
-    image
-        Shape ``(z, y, x)``.
-    index
-        Shape ``(n, 3)``.
-    reach
-        Half widths of the box, cut off at the image.
-    saddle
-        Fraction of the peak's height.
-
-    Returns
-    -------
-    numpy.ndarray of bool
-        Shape ``(n,)``. Of equal peaks none is the other's shoulder.
-    """
-    nz, ny, nx = image.shape
-    out = np.zeros(index.shape[0], dtype=np.bool_)
-    for n in range(index.shape[0]):
-        z, y, x = index[n, 0], index[n, 1], index[n, 2]
-        own = image[z, y, x]
-        best, dz, dy, dx = own, 0, 0, 0
-        for k in range(max(z - reach[0], 0), min(z + reach[0] + 1, nz)):
-            for j in range(max(y - reach[1], 0), min(y + reach[1] + 1, ny)):
-                for i in range(max(x - reach[2], 0), min(x + reach[2] + 1, nx)):
-                    if image[k, j, i] > best:
-                        best, dz, dy, dx = image[k, j, i], k - z, j - y, i - x
-        steps = max(abs(dz), abs(dy), abs(dx))
-        out[n] = steps > 0
-        for m in range(1, steps):
-            k = z + int(np.floor(dz * m / steps + 0.5))
-            j = y + int(np.floor(dy * m / steps + 0.5))
-            i = x + int(np.floor(dx * m / steps + 0.5))
-            if image[k, j, i] < saddle * own:
-                out[n] = False
-    return out
 
 
 def ring_level(image: F32, index: NDArray[np.int64], radius: Zyx[int]) -> NDArray[np.float64]:

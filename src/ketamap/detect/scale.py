@@ -20,9 +20,11 @@ A Laplacian of Gaussian answers a ball of diameter d most strongly at d / (2 sqr
 (Lindeberg 1998, Int J Comput Vis 30:79, sec. 5, with the ball in place of the Gaussian); a
 little less than that keeps touching somata apart."""
 
-WIDE_PER_NARROW = 1.6
-"""Ratio of the two Gaussians: the difference is then close to a Laplacian of Gaussian
-(Marr and Hildreth 1980, Proc R Soc B 207:187, appendix B)."""
+WIDE_PER_NARROW = 2.4
+"""Ratio of the two Gaussians. At 1.6 the difference is closest to a Laplacian of Gaussian
+(Marr and Hildreth 1980, Proc R Soc B 207:187, appendix B); a wider surround averages more of
+the photon noise away and parts touching somata as well (a third more signal over white noise
+in 10/5/5 um voxels, see `docs/benchmarks.md`)."""
 
 TRUNCATE = 3.0
 """Kernels reach this many standard deviations."""
@@ -42,8 +44,14 @@ PROFILE_STEPS = 10
 MERGE_PER_DIAMETER = 1.0
 """Two peaks farther apart than this along an axis are never parts of one soma."""
 
-SPECK_BINS = 3.0
-"""Bins per soma diameter from which a soma is clearly blunter than a single bright bin."""
+PATCH_PER_DIAMETER = 1.5
+"""Farthest bin whose brightness describes a candidate, in soma diameters."""
+
+RESPONSE_PER_DIAMETER = 1.7
+"""Farthest bin whose response describes it."""
+
+COARSE_BINS = 2.5
+"""A soma that spans no more bins than this along most axes is scored by a model of its own."""
 
 PEAK_REACH = 1
 """Voxels around a voxel that decide whether it is a maximum."""
@@ -52,6 +60,9 @@ PEAK_REACH = 1
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True)
 class FilterPlan:
     """The filters of one volume: everything that follows from spacing and soma diameter."""
+
+    diameter_um: float
+    """The soma's."""
 
     bins: Zyx[int]
     """Voxels averaged along each axis before filtering; bins start at voxel 0."""
@@ -83,11 +94,11 @@ class FilterPlan:
     profile: NDArray[np.float64]
     """Distances in um at which the response beside a peak is read, ``(m,)``, rising."""
 
-    resolves_specks: bool
-    """Whether a soma spans `SPECK_BINS` along every axis: else it looks like a single bin."""
-
     point_sharpness: float
     """Curvature over height of the response to a single bright bin, per um2."""
+
+    coarse: bool
+    """Whether a soma spans no more than `COARSE_BINS` along two axes or more."""
 
     white_gain: float
     """Standard deviation of the response to white noise of unit deviation per bin."""
@@ -127,18 +138,19 @@ def plan_filters(grid: VoxelGrid, soma_diameter_um: float) -> FilterPlan:
     steps = np.arange(1, PROFILE_STEPS + 1, dtype=np.float64)
     profile = np.asarray(soma_diameter_um * PROFILE_PER_DIAMETER * steps, dtype=np.float64)
     return FilterPlan(
+        diameter_um=soma_diameter_um,
         bins=bins,
         shape=binned.shape,
         bin_um=binned.spacing_um,
         narrow=narrow,
         wide=wide,
         tile_edges=_tile_edges(binned, TILE_PER_DIAMETER * soma_diameter_um),
-        halo=_halo(wide, ring, float(profile[-1]), binned.spacing_um),
+        halo=_halo(wide, soma_diameter_um, binned),
         ring=ring,
         merge=_merge(binned, soma_diameter_um),
         profile=profile,
-        resolves_specks=max(binned.spacing_um) * SPECK_BINS <= soma_diameter_um * (1.0 + 1e-9),
         point_sharpness=_point_sharpness(narrow, wide, binned.spacing_um),
+        coarse=sorted(binned.spacing_um)[1] * COARSE_BINS >= soma_diameter_um * (1.0 - 1e-9),
         white_gain=_white_gain(narrow, wide),
     )
 
@@ -174,13 +186,12 @@ def _merge(binned: VoxelGrid, soma_diameter_um: float) -> Zyx[int]:
     return (z, y, x)
 
 
-def _halo(
-    wide: Zyx[NDArray[np.float32]], ring: Zyx[int], profile_um: float, bin_um: Zyx[float]
-) -> Zyx[int]:
-    """Reach of the filters beyond the farthest response that is read, or of the ring."""
+def _halo(wide: Zyx[NDArray[np.float32]], diameter_um: float, binned: VoxelGrid) -> Zyx[int]:
+    """Reach of the filters beyond the farthest response that is read, or of the patch."""
+    response, patch = RESPONSE_PER_DIAMETER * diameter_um, PATCH_PER_DIAMETER * diameter_um
     z, y, x = (
-        max(len(kernel) - 1 + max(PEAK_REACH, ceil(profile_um / um) + 1), around)
-        for kernel, around, um in zip(wide, ring, bin_um, strict=True)
+        max(len(kernel) - 1 + max(PEAK_REACH, ceil(response / um) + 1), ceil(patch / um) + 2)
+        for kernel, um in zip(wide, binned.spacing_um, strict=True)
     )
     return (z, y, x)
 
