@@ -46,7 +46,7 @@ against 16 um at 46 CPU-s with the default (benchmarks/registration.py)."""
 
 CLEAR_SCORE = 0.7
 """Least score of a cell in a demo: its fibres are as thick as voxels allow, and a bead of one
-looks like a faint cell. In a brain of seed 0 recall is .994 and precision .985 (.996 and .966 at
+looks like a faint cell. In a brain of seed 0 recall is .994 and precision .986 (.996 and .972 at
 the default of .5)."""
 
 TRACE_THRESHOLD = 11.0
