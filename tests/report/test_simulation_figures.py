@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ketamap.report.simulation_figures import (
+    course_numbers,
     differing_members,
     panel_figures,
     short_number,
@@ -27,6 +28,10 @@ def figures(report):
 
 def median_of(figure):
     return figure["data"][-1]
+
+
+def test_small_values_keep_their_digits_and_gaps_stay_gaps():
+    assert course_numbers(pd.Series([1.23456e-5, 12345.6, np.nan])) == [1.235e-5, 12350.0, None]
 
 
 def test_only_encoded_bands_are_hatched_and_their_line_dashed(figures):

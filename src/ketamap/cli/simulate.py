@@ -119,7 +119,7 @@ def _power(folder: Path) -> None:
 
     for measure, found in study_power(folder, reporter=ConsoleReporter()).items():
         for line in sentences(found.average):
-            typer.echo(f"{measure}, noise as measured, changes as asked: {line}")
+            typer.echo(f"{measure}: {line}")
         typer.echo(f"Power: {(folder / POWER / measure / 'power.html').resolve()}")
 
 

@@ -119,6 +119,11 @@ def time_views(report: SimulationReport) -> list[dict[str, Any]]:
     return views
 
 
+def course_numbers(values: pd.Series) -> list[float | None]:
+    """Write four significant digits, so that small curves stay smooth; None where nothing is."""
+    return [float(f"{v:.4g}") if np.isfinite(v) else None for v in values.astype(float)]
+
+
 def short_number(value: float | None) -> str:
     """Write three significant digits."""
     if value is None or not np.isfinite(value):
@@ -162,8 +167,8 @@ def _bands(ours: pd.DataFrame, colour: str, label: str) -> list[Figure]:
                 "shape": "/", "size": 6, "solidity": 0.28 if low == "q025" else 0.45,
                 "fgcolor": _faded(colour, 0.75), "bgcolor": _faded(colour, 0.06),
             }  # fmt: skip
-        found.append({**edge, "y": plain_numbers(ours[low])})
-        found.append({**edge, "y": plain_numbers(ours[high]), **fill})
+        found.append({**edge, "y": course_numbers(ours[low])})
+        found.append({**edge, "y": course_numbers(ours[high]), **fill})
     return found
 
 
@@ -172,7 +177,7 @@ def _median(ours: pd.DataFrame, colour: str, label: str) -> Figure:
         "type": "scatter",
         "mode": "lines",
         "x": plain_numbers(ours["time_h"]),
-        "y": plain_numbers(ours["median"]),
+        "y": course_numbers(ours["median"]),
         "line": {
             "color": colour,
             "width": 2.2,
@@ -205,7 +210,7 @@ def _thin(rows: pd.DataFrame, name: str, colour: str, number: str, *, at: int) -
         "type": "scatter",
         "mode": "lines+text",
         "x": plain_numbers(rows["time_h"]),
-        "y": plain_numbers(rows["median"]),
+        "y": course_numbers(rows["median"]),
         "text": text,
         "textposition": "top right",
         "textfont": {"size": 11, "color": colour},
