@@ -319,7 +319,7 @@ def cohort_table(
     """
     structures = atlas.structures
     own_mm3 = own_volumes_mm3(atlas) if volumes_mm3 is None else volumes_mm3
-    base = base_densities(atlas, own_mm3) if measure == CELLS else base_lengths(atlas)
+    base = base_densities(atlas, own_mm3) if measure == CELLS else base_lengths(atlas, own_mm3)
     frames = []
     for one in plan.animals:
         density = base * _factors(plan.noise, len(base), seed, one.seed, _STREAMS[measure])

@@ -90,6 +90,10 @@ AXON_FLOOR_PER_MM2: dict[str, float] = {
 }
 """Fibre elsewhere, mm per mm3, by division; fibre tracts and ventricles have none."""
 
+_LEAST_LENGTH_MM = 1.5
+"""Structures that would hold less in both hemispheres, one fibre's length, hold none: it would
+be chance whether a fibre comes by."""
+
 AXON_AXIS: dict[str, int] = {"CNU": 0, "HY": 0, "MB": 0, "PL": 1, "ILA": 1, "ACA": 1}
 """Axis of the atlas (0 ap, 1 dv, 2 ml) along which fibres start, by acronym; later ones
 overrule earlier ones.  Elsewhere they start in any direction.  Ours."""
@@ -122,21 +126,26 @@ def base_densities(atlas: Atlas, volumes: FloatArray | None = None) -> FloatArra
     return density
 
 
-def base_lengths(atlas: Atlas) -> FloatArray:
+def base_lengths(atlas: Atlas, volumes: FloatArray | None = None) -> FloatArray:
     """Fibre of each structure in an untreated animal, mm per mm3, shape ``(n,)``.
+
+    Structures too small for a fibre have none.
 
     Parameters
     ----------
     atlas
         Any atlas with Allen acronyms.
+    volumes
+        Of its structures themselves, if known (`own_volumes_mm3`).
     """
     structures = atlas.structures
+    own = (own_volumes_mm3(atlas) if volumes is None else volumes).sum(axis=1)
     length = np.array(
         [AXON_FLOOR_PER_MM2.get(division_of(structures, int(i)), 0.0) for i in structures.ids]
     )
     for acronym, per_mm2 in AXON_RICH_PER_MM2.items():
         length[rows_with_parts(structures, acronym)] = per_mm2
-    return length
+    return np.asarray(np.where(length * own >= _LEAST_LENGTH_MM, length, 0.0))
 
 
 def axon_axes(structures: Structures) -> FloatArray:
