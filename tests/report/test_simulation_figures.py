@@ -31,7 +31,7 @@ def median_of(figure):
 
 
 def test_small_values_keep_their_digits_and_gaps_stay_gaps():
-    assert course_numbers(pd.Series([1.23456e-5, 12345.6, np.nan])) == [1.235e-5, 12350.0, None]
+    assert course_numbers(pd.Series([1.23456e-5, 12345.6, np.nan])) == [1.2346e-5, 12346.0, None]
 
 
 def test_only_encoded_bands_are_hatched_and_their_line_dashed(figures):

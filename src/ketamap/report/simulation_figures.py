@@ -120,8 +120,8 @@ def time_views(report: SimulationReport) -> list[dict[str, Any]]:
 
 
 def course_numbers(values: pd.Series) -> list[float | None]:
-    """Write four significant digits, so that small curves stay smooth; None where nothing is."""
-    return [float(f"{v:.4g}") if np.isfinite(v) else None for v in values.astype(float)]
+    """Write five significant digits, so that small curves stay smooth; None where nothing is."""
+    return [float(f"{v:.5g}") if np.isfinite(v) else None for v in values.astype(float)]
 
 
 def short_number(value: float | None) -> str:
