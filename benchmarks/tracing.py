@@ -159,19 +159,22 @@ def best_cut(score, label, planes):
     return known[order][np.argmax(f1)]
 
 
+def fit_plane(volume, label, z):
+    return calibrate(volume_of(volume, SPACING_UM), only(label, [z]), SETTINGS)
+
+
 def report_planes():
     volume, label = read_labelled()
     rng = np.random.default_rng(0)
     score, _ = scores_of(volume)
-    thin_out = {s: sparser(volume, label, score > 2.2, s, rng) for s in (0.6, 0.85)}
+    thinned, left = sparser(volume, label, score > 2.2, 0.85, rng)
     variants = {
         "as it is": (volume, label),
         "darker": (darker(volume, rng), label),
-        "60 % of bricks emptied": thin_out[0.6],
-        "85 % emptied": thin_out[0.85],
-        "85 % emptied, darker": (darker(thin_out[0.85][0], rng), thin_out[0.85][1]),
+        "85 % of bricks emptied, darker": (darker(thinned, rng), left),
     }
     print("Labelled planes 17, 48, 77; edges left out; in plane")
+    first_fits = {z: fit_plane(volume, label, z) for z in PLANES}
     for name, (image, truth) in variants.items():
         score, seen = scores_of(image)
         share = [(truth[z] == 2).sum() / np.isin(truth[z], (1, 2)).sum() for z in PLANES]
@@ -181,23 +184,21 @@ def report_planes():
             f"no labels of it (threshold {cut:.2f})",
             agreement([score[z] >= cut for z in PLANES], [truth[z] for z in PLANES]),
         )
-        both = {
-            "map of a plane of the first volume": (volume, label),
-            "one plane of it": (image, truth),
-        }
-        for how, (source, labels) in both.items():
+        own_fits = first_fits if name == "as it is" else {}
+        for how in ("map of a plane of the first volume", "one plane of it"):
             rows = []
             for z in PLANES:
-                fit = calibrate(volume_of(source, SPACING_UM), only(labels, [z]), SETTINGS)
+                own = own_fits.get(z) or fit_plane(image, truth, z)
+                fit = first_fits[z] if how.startswith("map") else own
                 cut = decide(fit, seen, SETTINGS).threshold
                 rest = [p for p in PLANES if p != z]
                 rows.append(agreement([score[p] >= cut for p in rest], [truth[p] for p in rest]))
+                own_fits[z] = own
             show(f"{how}, other two, mean of three", average(rows))
             print(" " * 47 + "lengths " + " ".join(f"{r['length']:.2f}" for r in rows))
         dog = difference(np.log(image.astype(np.float32)))
         first = difference(np.log(volume.astype(np.float32)))
         show_rotated("DoG .7/4 on log, threshold of the first volume", dog, truth, first, label)
-    report_peers(volume, label)
 
 
 def difference(log):
@@ -214,7 +215,8 @@ def show_rotated(name, response, label, source, source_label):
     show(name, average(rows))
 
 
-def report_peers(volume, label):
+def report_peers():
+    volume, label = read_labelled()
     print("-- peers, best threshold of one plane, other two, mean of three rotations")
     log = np.log(volume.astype(np.float32))
     methods = {
@@ -302,9 +304,12 @@ def length_ratio(image, spacing, true_um, settings=SETTINGS, calibration=None):
     ] + [float(table.volume_um3.sum() / (image.size * np.prod(spacing)))]
 
 
-def report_lengths(edge_um):
+SPACINGS_UM = ((2.0, 2.0, 2.0), (5.0, 2.0, 2.0), (4.0, 1.8, 1.8))
+
+
+def report_lengths(edge_um, spacings=SPACINGS_UM):
     print(f"Made-up fibres in a cube of {edge_um} um: traced / true length (strict to lenient)")
-    for spacing in ((2.0, 2.0, 2.0), (5.0, 2.0, 2.0), (4.0, 1.8, 1.8)):
+    for spacing in spacings:
         shape = tuple(int(edge_um / s) for s in spacing)
         size = (np.asarray(shape) - 1) * np.asarray(spacing)
         for density in (50, 500, 2000, 5500):
@@ -313,12 +318,15 @@ def report_lengths(edge_um):
                 curves, true = random_walks(size, density * np.prod(size) / 1e6, rng)
                 image = snr_image(curves, shape, spacing, snr, 1)
                 mid, low, high, part = length_ratio(image, spacing, true)
-                fitted = calibrate(volume_of(image, spacing), painted(curves, shape, spacing))
-                own = length_ratio(image, spacing, true, calibration=fitted)[0]
+                own = ""
+                if snr == 3:
+                    fitted = calibrate(volume_of(image, spacing), painted(curves, shape, spacing))
+                    ratio = length_ratio(image, spacing, true, calibration=fitted)[0]
+                    own = f"calibrated {ratio:.2f}, "
                 made = true / np.prod(size) * 1e6
                 print(
                     f"{spacing} {made:6.0f} mm/mm3 SNR {snr:2d}: {mid:.2f} ({low:.2f} to {high:.2f}), "
-                    f"calibrated {own:.2f}, labelled {100 * part:.1f} %",
+                    f"{own}labelled {100 * part:.1f} %",
                     flush=True,
                 )
         for snr in (5, 10):
@@ -408,22 +416,26 @@ def report_memory(gigabytes, gigavoxel):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "parts", nargs="*", default=[], help="planes lengths saturation speed memory; all"
+        "parts", nargs="*", default=[], help="planes peers lengths saturation speed memory; all"
     )
     parser.add_argument("--edge-um", type=float, default=200.0, help="cube of made-up fibres")
+    parser.add_argument("--voxels", type=int, choices=(0, 1, 2), help="one of the voxel sizes")
     parser.add_argument(
         "--gigavoxel", type=float, default=0.5, help="size of the volume for memory"
     )
     options = parser.parse_args()
-    parts = options.parts or ["memory", "speed", "planes", "lengths", "saturation"]
+    parts = options.parts or ["memory", "speed", "planes", "peers", "lengths", "saturation"]
     if "memory" in parts:
         report_memory(1.0, options.gigavoxel)
     if "speed" in parts:
         report_speed()
     if "planes" in parts:
         report_planes()
+    if "peers" in parts:
+        report_peers()
     if "lengths" in parts:
-        report_lengths(options.edge_um)
+        chosen = SPACINGS_UM if options.voxels is None else [SPACINGS_UM[options.voxels]]
+        report_lengths(options.edge_um, chosen)
     if "saturation" in parts:
         report_saturation()
 
