@@ -263,13 +263,18 @@ def detect(
     ] = None,
     soma_diameter_um: Annotated[float, typer.Option(help="Diameter of a soma, um.")] = 15.0,
     min_score: Annotated[float, typer.Option(help="Leave out cells scored below (0 to 1).")] = 0.5,
+    spike_in: Annotated[
+        int, typer.Option(min=0, help="Somata to plant into a copy, to tell how many are missed.")
+    ] = 0,
     memory: Memory = "4GB",
     workers: Annotated[int, typer.Option(help="Threads.")] = 1,
 ) -> None:
     """Find cells; the threshold calibrates itself on the image."""
     from ketamap.core.settings import DetectionSettings
     from ketamap.workflow.brain import detect as find
+    from ketamap.workflow.spike_check import check_by_spikes
 
+    settings = DetectionSettings(soma_diameter_um=soma_diameter_um, min_score=min_score)
     cells = find(
         image,
         out=out,
@@ -277,12 +282,26 @@ def detect(
         channel=channel,
         background=background,
         background_channel=background_channel,
-        settings=DetectionSettings(soma_diameter_um=soma_diameter_um, min_score=min_score),
+        settings=settings,
         memory_bytes=parse_bytes(memory),
         workers=workers,
         reporter=ConsoleReporter(),
     )
     typer.echo(f"{len(cells)} cells -> {out}")
+    if spike_in:
+        path, lines = check_by_spikes(
+            image,
+            cells=out,
+            n=spike_in,
+            voxel_um=parse_voxel_um(voxel_um),
+            channel=channel,
+            settings=settings,
+            memory_bytes=parse_bytes(memory),
+            workers=workers,
+            reporter=ConsoleReporter(),
+        )
+        typer.echo("\n".join(lines))
+        typer.echo(f"planted somata -> {path}")
 
 
 app.command(name="trace")(trace_image)
