@@ -18,7 +18,7 @@ from ketamap.trace.filters import F32
 from ketamap.trace.lengths import LINK_REACH, Links, measure_links
 from ketamap.trace.objects import drop_small
 from ketamap.trace.scale import RidgePlan, triple
-from ketamap.trace.thick import on_lines, sphere_steps
+from ketamap.trace.thick import AVERAGINGS, on_lines, sphere_steps
 from ketamap.trace.thinning import thin, thinning_reach
 
 
@@ -72,7 +72,7 @@ def block_halo(plan: RidgePlan, settings: TracingSettings) -> Zyx[int]:
     sphere = sphere_steps(plan, settings.vessel_diameter_um).max(axis=0)
     objects = object_reach(plan, settings.min_length_um)
     return triple(
-        max(o + t + int(c), int(s)) + LINK_REACH
+        max(o + t + int(c), int(s)) + AVERAGINGS + LINK_REACH
         for o, t, c, s in zip(objects, thinning_reach(), crest, sphere, strict=True)
     )
 
