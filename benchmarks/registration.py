@@ -4,27 +4,32 @@ Run from the repository root, with the shared test data beside it or named by
 KETAMAP_TEST_DATA::
 
     python benchmarks/registration.py real       # the real brain against the peer's own result
+    python benchmarks/registration.py cases      # whole, turned, halved and damaged brains
+    python benchmarks/registration.py errors     # estimated against true error, and the verdict
     python benchmarks/registration.py schedules  # error and CPU time by resolution and iterations
     python benchmarks/registration.py gate       # figures of good and of impossible cases
+    python benchmarks/registration.py points     # how fast points are carried
 
-Each prints one line per case.  CPU time is of the whole process, one thread.
+Each prints one line per case; `registration_cases.py` makes the brains.  CPU time is of the
+whole process, one thread.
 """
 
 import os
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import tifffile
-from scipy import ndimage
+from scipy import stats
 
 from ketamap.core.settings import RegistrationSettings
 from ketamap.core.space import ATLAS_ORIENTATION, Orientation, VoxelGrid
-from ketamap.core.transform import AffineMap, DisplacementField, Transform
 from ketamap.core.volume import Volume
 from ketamap.io import open_brainglobe_atlas
 from ketamap.register import align, lncc
+from registration_cases import BULBS, CEREBELLUM, half, missing, torn, whole
 
 DATA = Path(
     os.environ.get("KETAMAP_TEST_DATA", Path(__file__).resolve().parents[2] / "shared" / "data")
@@ -32,6 +37,7 @@ DATA = Path(
 PSL = Orientation("psl")
 DEFAULT = RegistrationSettings()
 LIGHT = RegistrationSettings(iterations=(30, 30, 8))
+SEEDS = (31, 32, 33, 34, 35)
 
 
 def ccf():
@@ -45,66 +51,61 @@ def real_brain():
     )
 
 
-def warped_template(atlas, seed, *, rms_um=150.0, smooth_um=500.0, turn_deg=5.0):
-    """A template with a random pose, shape, contrast, bias and noise, and its true map.
-
-    The displacement has ``rms_um`` on top of turns up to ``turn_deg`` about each axis,
-    stretches of 6 % and shifts of 200 um; each region's brightness varies by 15 %.
-    """
-    rng = np.random.default_rng(seed)
-    shape, um = atlas.grid.shape, atlas.grid.spacing_um[0]
-    vectors = np.stack(
-        [ndimage.gaussian_filter(rng.standard_normal(shape), smooth_um / um) for _ in range(3)]
-    )
-    vectors *= rms_um / np.sqrt((vectors**2).sum(axis=0).mean())
-    angles = np.deg2rad(rng.uniform(-turn_deg, turn_deg, 3))
-    linear = np.diag(rng.uniform(0.94, 1.06, 3))
-    for (i, j), angle in zip(((1, 2), (0, 2), (0, 1)), angles, strict=True):
-        turn = np.eye(3)
-        turn[[i, i, j, j], [i, j, i, j]] = (
-            np.cos(angle),
-            -np.sin(angle),
-            np.sin(angle),
-            np.cos(angle),
-        )
-        linear = turn @ linear
-    matrix = np.eye(4)
-    matrix[:3, :3] = linear
-    centre = atlas.grid.centre_um
-    matrix[:3, 3] = centre - linear @ centre + rng.uniform(-200.0, 200.0, 3)
-    field = DisplacementField(atlas.grid, vectors.astype(np.float32))
-    truth = Transform(affine=AffineMap(matrix).inverse(), outward=field, inward=field)
-    ids, rows = np.unique(atlas.annotation, return_inverse=True)
-    gain = np.exp(rng.normal(0.0, 0.15, ids.size))[rows.reshape(shape)]
-    stained = (atlas.template / np.percentile(atlas.template, 99.5)) ** 1.3 * gain
-    grid = VoxelGrid(shape=shape, spacing_um=(um,) * 3, origin_um=atlas.grid.origin_um)
-    image = truth.image_to_sample(stained.astype(np.float32), atlas.grid, grid)
-    bias = ndimage.gaussian_filter(rng.standard_normal(shape), 20.0)
-    image = 1000.0 * image * np.exp(0.25 * bias / bias.std()) + rng.normal(100.0, 20.0, shape)
-    return Volume(data=image.astype(np.float32), grid=grid, name=f"seed {seed}"), truth
+TARGETS = ["VTA", "SNc", "SNr", "CP", "ACB", "PL", "ILA", "ACA", "ARH", "PVH", "ZI", "DR", "PAG"]
+LEAST_LEAF_VOXELS = 50
 
 
-def errors_um(registration, truth, atlas):
-    """Distance from the true place at every third brain voxel, ``(n,)``."""
-    points = atlas.grid.to_um(np.argwhere(atlas.brain_mask)[::3])
-    sample = registration.transform.to_sample(points)
-    error = np.linalg.norm(registration.transform.to_atlas(sample) - truth.to_atlas(sample), axis=1)
-    return error[np.isfinite(error)]
+def true_places(case):
+    """Voxels of the image with tissue, and their true places, ``(n, 3)`` um each."""
+    grid = case.volume.grid
+    sample = grid.to_um(np.indices(grid.shape).reshape(3, -1).T)
+    places = case.truth.to_atlas(sample)
+    index, inside = case.atlas.grid.nearest_index(places)
+    shown = inside.copy()
+    shown[inside] = case.present[tuple(index[inside].T)]
+    return sample[shown], places[shown]
 
 
-def show(label, volume, atlas, *, orientation=ATLAS_ORIENTATION, settings=LIGHT, truth=None):
+def error_percentiles_um(case, registration):
+    """Median and 95th percentile of the target registration error where there is tissue."""
+    sample, places = true_places(case)
+    error = np.linalg.norm(registration.transform.to_atlas(sample[::3]) - places[::3], axis=1)
+    return np.nanpercentile(error, (50, 95))
+
+
+def overlaps(case, registration):
+    """Mean Dice of the leaf regions, and of the dopamine regions, in the image."""
+    tree, grid = case.atlas.structures, case.volume.grid
+    shown = np.where(case.present, case.atlas.annotation, 0)
+    true = case.truth.image_to_sample(shown, case.atlas.grid, grid, order=0)
+    own = shown if case.extent != "whole" else case.atlas.without(registration.missing).annotation
+    found = registration.transform.image_to_sample(own, case.atlas.grid, grid, order=0)
+
+    def dice(ids):
+        a, b = np.isin(true, ids), np.isin(found, ids)
+        return 2.0 * np.sum(a & b) / (a.sum() + b.sum())
+
+    counts = dict(zip(*np.unique(true, return_counts=True), strict=True))
+    leaves = [i for i in counts if i and not tree.children(int(i))]
+    leaf = [dice([i]) for i in leaves if counts[i] > LEAST_LEAF_VOXELS]
+    roots = [tree.id_of(a) for a in TARGETS]
+    return np.mean(leaf), np.mean([dice([r, *tree.descendants(r)]) for r in roots])
+
+
+def show(label, volume, atlas, *, orientation=ATLAS_ORIENTATION, settings=LIGHT, case=None):
     start = time.process_time()
-    registration = align(volume, atlas, orientation=orientation, settings=settings)
+    extent = "whole" if case is None else case.extent
+    registration = align(volume, atlas, orientation=orientation, extent=extent, settings=settings)
     seconds = time.process_time() - start
     q = registration.quality
-    error = "        -    "
-    if truth is not None:
-        middle, high = np.percentile(errors_um(registration, truth, atlas), (50, 95))
-        error = f"{middle:5.0f} /{high:5.0f}"
+    truth = "      -         -   -   "
+    if case is not None:
+        middle, high = error_percentiles_um(case, registration)
+        truth = f"{middle:4.0f} /{high:4.0f} um  {'{:.3f} {:.3f}'.format(*overlaps(case, registration))}"
     print(
-        f"{label:34s} {seconds:5.1f} s  TRE {error} um  NCC {q.ncc:5.2f}  LNCC {q.lncc:6.3f}  "
-        f"J {q.least_jacobian:5.2f}  inverse {q.inverse_error_p95_um:5.1f} um  {q.verdict}  "
-        f"{len(q.reasons)}",
+        f"{label:34s} {seconds:5.1f} s  TRE, Dice {truth}  NCC {q.ncc:5.2f}  LNCC {q.lncc:6.3f}  "
+        f"J {q.least_jacobian:5.2f}  inverse {q.inverse_error_p95_um:5.1f} um  "
+        f"estimate {q.error_median_um:4.0f} um  {q.verdict}  {len(q.reasons)}",
         flush=True,
     )
     return registration
@@ -119,7 +120,7 @@ def real():
 
 def schedules():
     atlas = ccf()
-    cases = [warped_template(atlas, seed) for seed in (0, 1)]
+    cases = [whole(atlas, seed, rms_um=150.0) for seed in (0, 1)]
     for um, iterations in (
         (100.0, (100, 100, 40)),
         (100.0, (30, 30, 8)),
@@ -129,10 +130,10 @@ def schedules():
         (150.0, (30, 30, 10)),
         (200.0, (60, 40, 20)),
     ):
-        for volume, truth in cases:
-            settings = RegistrationSettings(resolution_um=um, iterations=iterations)
-            label = f"{um:g} um {iterations} {volume.name}"
-            show(label, volume, atlas, settings=settings, truth=truth)
+        for case in cases:
+            settings = RegistrationSettings(resolution_um=um, iterations=iterations, refits=0)
+            label = f"{um:g} um {iterations} {case.name}"
+            show(label, case.volume, atlas, settings=settings, case=case)
 
 
 def gate():
@@ -144,8 +145,8 @@ def gate():
     atlas, brain = ccf(), real_brain()
     show("real", brain, atlas, orientation=PSL)
     for seed, rms_um, turn_deg in ((2, 150.0, 5.0), (3, 300.0, 5.0), (4, 150.0, 15.0)):
-        volume, truth = warped_template(atlas, seed, rms_um=rms_um, turn_deg=turn_deg)
-        show(f"warp {rms_um:g} um, turn {turn_deg:g} deg", volume, atlas, truth=truth)
+        case = whole(atlas, seed, rms_um=rms_um, turn_deg=turn_deg)
+        show(f"warp {rms_um:g} um, turn {turn_deg:g} deg", case.volume, atlas, case=case)
     flipped = Volume(data=np.ascontiguousarray(brain.load()[::-1]), grid=brain.grid)
     show("real, front to back", flipped, atlas, orientation=PSL)
     for code in ("asr", "pil", "rsp"):
@@ -160,7 +161,79 @@ def gate():
         show(name, Volume(data=solid, grid=grid), atlas)
 
 
+def cases():
+    atlas = ccf()
+    made = [
+        *(partial(whole, atlas, seed) for seed in SEEDS),
+        *(partial(whole, atlas, seed, pitch_deg=deg) for deg in (12.0, 20.0) for seed in SEEDS[:2]),
+        *(partial(half, atlas, seed) for seed in SEEDS[:2]),
+        *(partial(missing, atlas, seed, BULBS, "no bulbs") for seed in SEEDS[:2]),
+        *(partial(missing, atlas, seed, CEREBELLUM, "no cerebellum") for seed in SEEDS[:2]),
+        *(partial(torn, atlas, seed) for seed in SEEDS[:2]),
+    ]
+    for make in made:
+        case = make()
+        show(case.name, case.volume, atlas, settings=DEFAULT, case=case)
+
+
+def errors():
+    """Print the estimated error beside the true one: brain by brain, and over regions.
+
+    Fits of all grades are wanted, so the same brains are also fitted in a hurry.
+    """
+    atlas = ccf()
+    verdicts = []
+    for seed in SEEDS:
+        case = whole(atlas, 100 + seed, rms_um=150.0 + 75.0 * (seed % 4))
+        for iterations in ((1, 0, 0), (5, 0, 0), (15, 0, 0), (40, 40, 10)):
+            settings = RegistrationSettings(iterations=iterations)
+            label = f"{case.name} {iterations}"
+            registration = show(label, case.volume, atlas, settings=settings, case=case)
+            print(f"{'':34s} per region: rank correlation {agreement(case, registration):.2f}")
+            error = error_percentiles_um(case, registration)[0]
+            verdicts.append((error, registration.quality.verdict == "pass"))
+    poor = [passed for error, passed in verdicts if error > 150.0]
+    good = [passed for error, passed in verdicts if error < 80.0]
+    print(f"flagged of {len(poor)} brains with a median error over 150 um: {poor.count(False)}")
+    print(f"passed of {len(good)} brains with a median error under 80 um: {good.count(True)}")
+
+
+def agreement(case, registration):
+    """Rank correlation of estimated and true median error over the leaf regions."""
+    atlas, tree = case.atlas, case.atlas.structures
+    places = atlas.grid.to_um(np.argwhere(case.present))
+    sample = registration.transform.to_sample(places)
+    true = np.linalg.norm(case.truth.to_atlas(sample) - places, axis=1)
+    found = registration.error.at(places)
+    region = atlas.annotation[case.present]
+    ids, counts = np.unique(region, return_counts=True)
+    leaves = [
+        i for i, n in zip(ids, counts, strict=True)
+        if n > LEAST_LEAF_VOXELS and not tree.children(int(i))
+    ]  # fmt: skip
+    medians = [[np.nanmedian(e[region == i]) for i in leaves] for e in (true, found)]
+    return stats.spearmanr(*medians).statistic
+
+
+def points():
+    atlas = ccf()
+    case = whole(atlas, 0)
+    registration = align(
+        case.volume, atlas, orientation=ATLAS_ORIENTATION,
+        settings=RegistrationSettings(iterations=(1, 0, 0), refits=0),
+    )  # fmt: skip
+    size = np.asarray(case.volume.grid.shape) * case.volume.grid.spacing_um
+    where = np.random.default_rng(0).uniform(0.0, size, (4_000_000, 3))
+    for name in ("to_atlas", "to_sample"):
+        start = time.process_time()
+        getattr(registration.transform, name)(where)
+        print(f"{name}: {4.0 / (time.process_time() - start):.1f} million points per CPU-s")
+
+
 if __name__ == "__main__":
-    parts = {"real": real, "schedules": schedules, "gate": gate}
+    parts = {
+        "real": real, "cases": cases, "errors": errors, "schedules": schedules, "gate": gate,
+        "points": points,
+    }  # fmt: skip
     for name in sys.argv[1:] or list(parts):
         parts[name]()

@@ -1,10 +1,11 @@
 """Brains whose true map to the atlas is known, whole and damaged, for `registration.py`."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from scipy import ndimage
 
+from ketamap.core.atlas import Atlas
 from ketamap.core.space import VoxelGrid
 from ketamap.core.transform import AffineMap, DisplacementField, Transform
 from ketamap.core.volume import Volume
@@ -23,6 +24,7 @@ class Case:
     """A made brain."""
 
     name: str
+    atlas: Atlas
     volume: Volume
     truth: Transform
     present: np.ndarray
@@ -75,11 +77,11 @@ def made_brain(atlas, seed, *, rms_um=RMS_UM, smooth_um=800.0, turn_deg=5.0, pit
     return tissue.astype(np.float32), grid, truth, rng
 
 
-def shown(name, tissue, grid, truth, present, rng, extent="whole"):
+def shown(name, atlas, tissue, grid, truth, present, rng, extent="whole"):
     """Add the camera's offset and noise to tissue."""
     image = tissue + rng.normal(*NOISE, tissue.shape)
     volume = Volume(data=image.astype(np.float32), grid=grid, name=name)
-    return Case(name=name, volume=volume, truth=truth, present=present, extent=extent)
+    return Case(name=name, atlas=atlas, volume=volume, truth=truth, present=present, extent=extent)
 
 
 def within(atlas, acronyms):
@@ -106,11 +108,10 @@ def half(atlas, seed):
     tissue = without_sharp(atlas, tissue, grid, truth, ~kept)
     columns = np.flatnonzero(tissue.max(axis=(0, 1)) > 0)
     first = max(int(columns[0]) - 5, 0)
-    case = shown(
-        f"half, seed {seed}", tissue[:, :, first:],
+    return shown(
+        f"half, seed {seed}", atlas, tissue[:, :, first:],
         grid.cropped((0, 0, first), grid.shape), truth, atlas.brain_mask & kept, rng, "left",
     )  # fmt: skip
-    return replace(case)
 
 
 def without_sharp(atlas, tissue, grid, truth, lost):
@@ -129,7 +130,7 @@ def torn(atlas, seed):
     lost = (np.abs(ap - middle_ap) < width) & (ml > atlas.midline_um + 500.0)
     lost = lost.reshape(atlas.grid.shape)
     return shown(
-        f"tear, seed {seed}", without_sharp(atlas, tissue, grid, truth, lost), grid, truth,
+        f"tear, seed {seed}", atlas, without_sharp(atlas, tissue, grid, truth, lost), grid, truth,
         atlas.brain_mask & ~lost, rng,
     )  # fmt: skip
 
@@ -139,7 +140,7 @@ def missing(atlas, seed, acronyms, label):
     tissue, grid, truth, rng = made_brain(atlas, seed)
     lost = within(atlas, acronyms)
     return shown(
-        f"{label}, seed {seed}", without(atlas, tissue, grid, truth, lost), grid, truth,
+        f"{label}, seed {seed}", atlas, without(atlas, tissue, grid, truth, lost), grid, truth,
         atlas.brain_mask & ~ndimage.binary_dilation(lost, iterations=2), rng,
     )  # fmt: skip
 
@@ -150,4 +151,4 @@ def whole(atlas, seed, *, rms_um=RMS_UM, pitch_deg=0.0, turn_deg=5.0):
         atlas, seed, rms_um=rms_um, pitch_deg=pitch_deg, turn_deg=turn_deg
     )
     label = f"{rms_um:g} um rms" if not pitch_deg else f"pitch {pitch_deg:g} deg"
-    return shown(f"{label}, seed {seed}", tissue, grid, truth, atlas.brain_mask, rng)
+    return shown(f"{label}, seed {seed}", atlas, tissue, grid, truth, atlas.brain_mask, rng)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ketamap.core.errors import InputError, MissingInputError
-from ketamap.core.registration import Registration, RegistrationQuality
+from ketamap.core.registration import ErrorMap, Registration, RegistrationQuality
 from ketamap.core.settings import RegistrationSettings
 from ketamap.core.space import Orientation, VoxelGrid
 from ketamap.core.transform import AffineMap, DisplacementField, Transform
@@ -35,6 +35,10 @@ def a_registration(seed=0, ncc=0.9):
         atlas="allen_mouse_100um",
         atlas_dir=Path("atlases"),
         extent="left",
+        missing=("CB", "MY"),
+        error=ErrorMap(
+            grid=outward, error_um=np.arange(60.0, dtype=np.float32).reshape(outward.shape)
+        ),
         settings=RegistrationSettings(iterations=(1, 2, 3)),
     )  # fmt: skip
 
@@ -50,10 +54,13 @@ def test_loading_gives_back_what_was_saved(tmp_path):
         "atlas",
         "atlas_dir",
         "extent",
+        "missing",
         "settings",
     ):
         assert getattr(loaded, name) == getattr(saved, name), name
     np.testing.assert_array_equal(loaded.transform.affine.matrix, saved.transform.affine.matrix)
+    assert loaded.error.grid == saved.error.grid
+    np.testing.assert_array_equal(loaded.error.error_um, saved.error.error_um)
     for way in ("outward", "inward"):
         ours, theirs = getattr(loaded.transform, way), getattr(saved.transform, way)
         assert ours.grid == theirs.grid

@@ -68,7 +68,7 @@ def test_writing_then_reading_is_the_identity(tmp_path):
         orientation=Orientation("asr"), design=Design(factor="group", control="vehicle 3 d"),
         atlas_dir=tmp_path / "atlases", voxel_um=(5.0, 2.0, 2.0), extent="left",
         background_voxel_um=(10.0, 4.0, 4.0), detection=DetectionSettings(soma_diameter_um=12.5),
-        registration=RegistrationSettings(iterations=(1, 2, 3), threads=2),
+        registration=RegistrationSettings(iterations=(1, 2, 3), refits=3, threads=2),
     )  # fmt: skip
     write_study(tmp_path / "study.yaml", study)
     assert read_study(tmp_path / "study.yaml") == study

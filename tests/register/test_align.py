@@ -10,7 +10,7 @@ from ketamap.core.volume import Volume
 from ketamap.register.align import align
 from tests.register.scenes import toy_atlas, warped
 
-QUICK = RegistrationSettings(resolution_um=200.0, iterations=(30, 30, 10))
+QUICK = RegistrationSettings(resolution_um=200.0, iterations=(30, 30, 10), refits=0)
 PSL = Orientation("psl")
 
 

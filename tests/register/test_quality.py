@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from ketamap.core.space import VoxelGrid
 from ketamap.core.transform import AffineMap, DisplacementField, Transform
-from ketamap.register.quality import assess, judge, lncc, local_ncc, ncc
+from ketamap.register.quality import Findings, assess, judge, lncc, local_ncc, ncc
 from ketamap.register.reference import reference_at
 from tests.register.scenes import toy_atlas
 
@@ -91,7 +91,7 @@ def test_one_bad_figure_decides_and_is_named(figure, value, verdict):
 
 
 def test_a_suspicion_alone_means_fail():
-    assert judge(**GOOD, suspicions=("turned.",)) == ("fail", ("turned.",))
+    assert judge(**GOOD, findings=Findings(suspicions=("turned.",))) == ("fail", ("turned.",))
 
 
 def test_the_identity_is_perfect():

@@ -60,7 +60,7 @@ def test_the_real_brain_fits_better_than_the_peers_own_result(ccf, brain, shared
 
 def test_the_real_brain_flipped_front_to_back_fails(ccf, brain):
     flipped = Volume(data=np.ascontiguousarray(brain.load()[::-1]), grid=brain.grid)
-    light = RegistrationSettings(resolution_um=200.0, iterations=(30, 30, 10))
+    light = RegistrationSettings(resolution_um=200.0, iterations=(30, 30, 10), refits=0)
     quality = align(flipped, ccf, orientation=PSL, settings=light).quality
     assert quality.verdict == "fail"
     assert "orientation" in quality.reasons[0]
@@ -76,7 +76,7 @@ def test_all_wrong_rotations_of_the_real_brain_are_refuted_and_only_those(ccf, b
             assert check.rival == PSL
 
 
-SHORT = RegistrationSettings(iterations=(30, 30, 5))
+SHORT = RegistrationSettings(iterations=(30, 30, 5), refits=0)
 
 
 @pytest.mark.parametrize(("extent", "part"), [("left", slice(0, 136)), ("right", slice(136, None))])

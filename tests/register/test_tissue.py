@@ -14,7 +14,7 @@ from ketamap.register.reference import reference_at
 from ketamap.register.tissue import find_missing_parts
 from tests.register.scenes import toy_atlas, warped
 
-QUICK = RegistrationSettings(resolution_um=200.0, iterations=(30, 30, 10))
+QUICK = RegistrationSettings(resolution_um=200.0, iterations=(30, 30, 10), refits=0)
 
 
 @pytest.fixture(scope="module")

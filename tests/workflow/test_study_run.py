@@ -74,7 +74,7 @@ def study_file(tmp_path_factory):
         animals=tuple(animals),
         design=Design(factor="group", control="vehicle 10 d"),
         detection=DetectionSettings(soma_diameter_um=200.0),
-        registration=RegistrationSettings(resolution_um=200.0, iterations=(40, 20, 0)),
+        registration=RegistrationSettings(resolution_um=200.0, iterations=(40, 20, 0), refits=2),
     )
     write_study(folder / "study.yaml", study)
     return folder / "study.yaml"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -57,9 +58,15 @@ def quality_lines(quality: RegistrationQuality) -> Iterator[str]:
     yield (
         f"verdict {quality.verdict}: NCC {quality.ncc:.3f}, LNCC {quality.lncc:.3f}, least "
         f"Jacobian {quality.least_jacobian:.2f}, inverse error p95 "
-        f"{quality.inverse_error_p95_um:.1f} um"
+        f"{quality.inverse_error_p95_um:.1f} um, {_error_of(quality.error_median_um)}"
     )
     yield from quality.reasons
+
+
+def _error_of(median_um: float) -> str:
+    if math.isnan(median_um):
+        return "position error not estimated"
+    return f"estimated position error {median_um:.0f} um (median)"
 
 
 def balance_line(balance: Mapping[str, Any]) -> str:

@@ -203,6 +203,9 @@ def register(
     iterations: Annotated[
         str, typer.Option(metavar="AxBxC", help="Iterations at 4x, 2x, 1x of the resolution.")
     ] = "100x100x40",
+    refits: Annotated[
+        int, typer.Option(help="Repeated fits that the position error is estimated from; 0: none.")
+    ] = 4,
     threads: Annotated[int, typer.Option(help="Threads.")] = 1,
 ) -> None:
     """Align a brain to an atlas; exit code 1 if the result must not be used."""
@@ -220,7 +223,10 @@ def register(
         atlas_dir=atlas_dir,
         extent=extent_of(extent),
         settings=RegistrationSettings(
-            resolution_um=resolution_um, iterations=parse_iterations(iterations), threads=threads
+            resolution_um=resolution_um,
+            iterations=parse_iterations(iterations),
+            refits=refits,
+            threads=threads,
         ),
         reporter=ConsoleReporter(),
     )

@@ -2,18 +2,39 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
 from ketamap.core.settings import Extent, RegistrationSettings
-from ketamap.core.space import Orientation, VoxelGrid
+from ketamap.core.space import FloatArray, Orientation, VoxelGrid
 from ketamap.core.transform import Transform
 
 Verdict: TypeAlias = Literal["pass", "look", "fail"]
 """``pass`` use it, ``look`` a person should look first, ``fail`` do not use it."""
 
 VERDICTS: tuple[Verdict, ...] = ("pass", "look", "fail")
+
+
+@dataclass(frozen=True, eq=False, slots=True, kw_only=True)
+class ErrorMap:
+    """How far off a registration is estimated to be, place by place."""
+
+    grid: VoxelGrid
+    """Where the error is known, atlas um."""
+
+    error_um: NDArray[np.float32]
+    """Estimated position error, shape ``grid.shape``; NaN where it is not known."""
+
+    def at(self, atlas_um: ArrayLike) -> FloatArray:
+        """Read the nearest voxel, ``(n,)`` um; NaN beyond the grid."""
+        index, inside = self.grid.nearest_index(atlas_um)
+        found = self.error_um[tuple(index.T)].astype(np.float64)
+        return np.where(inside, found, np.nan)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +55,9 @@ class RegistrationQuality:
 
     verdict: Verdict
     """What to do with this brain."""
+
+    error_median_um: float = math.nan
+    """Median over the brain of the estimated position error, um; NaN: not estimated."""
 
     reasons: tuple[str, ...] = ()
     """Why the verdict is not ``pass``, one sentence each."""
@@ -66,6 +90,9 @@ class Registration:
 
     missing: tuple[str, ...] = ()
     """Acronyms of structures that the image does not show, with all that they hold."""
+
+    error: ErrorMap | None = None
+    """Estimated position error; None: not estimated."""
 
     settings: RegistrationSettings = field(default_factory=RegistrationSettings)
     """How it was aligned."""

@@ -91,6 +91,10 @@ class RegistrationSettings:
     iterations: tuple[int, int, int] = (100, 100, 40)
     """Deformable iterations at 4x, 2x and 1x of `resolution_um`."""
 
+    refits: int = 4
+    """Repeated coarse fits that the position error is estimated from, 0 (not estimated) or 2 to
+    4, about three seconds each."""
+
     threads: int = 1
     """Threads of the engine for one brain; brains run side by side."""
 
@@ -103,6 +107,10 @@ class RegistrationSettings:
             len(self.iterations) == 3 and min(self.iterations) >= 0 and max(self.iterations) > 0,
             "registration iterations are three numbers, not all zero, coarse to fine, got "
             f"{self.iterations}.",
+        )
+        _require(
+            self.refits in {0, 2, 3, 4},
+            f"registration refits must be 0, 2, 3 or 4, got {self.refits}.",
         )
         _require(self.threads >= 1, f"threads must be at least 1, got {self.threads}.")
 

@@ -161,6 +161,15 @@ REGIONS = TableSchema(
             )
             for part in ("own", "total")
         ),
+        Column(
+            name="border_fraction",
+            kind="real",
+            meaning="part of the total that lies within the position error of the border",
+            required=False,
+            nullable=True,
+            least=0.0,
+            most=1.0,
+        ),
     ),
 )
 """Long: one row per animal x region x hemisphere x measure.

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ketamap.core.errors import InputError, MissingInputError
-from ketamap.core.registration import Registration, RegistrationQuality
+from ketamap.core.registration import ErrorMap, Registration, RegistrationQuality
 from ketamap.core.settings import RegistrationSettings
 from ketamap.core.space import Orientation, VoxelGrid
 from ketamap.core.transform import AffineMap, DisplacementField, Transform
@@ -23,7 +23,7 @@ _FORMAT = "ketamap registration 2"
 
 _TRANSFORM, _RECORD, _QUALITY = "transform.npz", "registration.json", "qc.json"
 
-_FIGURES = ("ncc", "lncc", "least_jacobian", "inverse_error_p95_um")
+_FIGURES = ("ncc", "lncc", "least_jacobian", "inverse_error_p95_um", "error_median_um")
 """Fields of `RegistrationQuality` that are numbers; null on disk means NaN."""
 
 _ZIP_LEVEL = 1
@@ -45,7 +45,7 @@ def save_registration(folder: Path, registration: Registration) -> None:
     folder = Path(folder)
     require_replaceable(folder)
     with replacing_folder(folder) as temporary:
-        _save_transform(temporary / _TRANSFORM, registration.transform)
+        _save_arrays(temporary / _TRANSFORM, registration)
         write_json(temporary / _RECORD, _record(registration))
         write_json(temporary / _QUALITY, _quality(registration.quality))
 
@@ -125,6 +125,7 @@ def _record(registration: Registration) -> dict[str, Any]:
         "orientation": registration.orientation.code,
         "extent": registration.extent,
         "missing": registration.missing,
+        "error_grid": None if registration.error is None else registration.error.grid,
         "sample_grid": registration.sample_grid,
         "outward_grid": registration.transform.outward.grid,
         "inward_grid": registration.transform.inward.grid,
@@ -145,6 +146,7 @@ def _registration(folder: Path, record: dict[str, Any], qc: dict[str, Any]) -> R
     settings["iterations"] = tuple(settings["iterations"])
     return Registration(
         transform=_load_transform(folder / _TRANSFORM, record),
+        error=_load_error(folder / _TRANSFORM, record),
         quality=_quality_of(qc),
         sample_grid=_grid(record["sample_grid"]),
         orientation=Orientation(record["orientation"]),
@@ -165,17 +167,27 @@ def _grid(stored: dict[str, Any]) -> VoxelGrid:
     return VoxelGrid(**{name: tuple(values) for name, values in stored.items()})
 
 
-def _save_transform(path: Path, transform: Transform) -> None:
+def _save_arrays(path: Path, registration: Registration) -> None:
+    transform = registration.transform
     arrays: dict[str, NDArray[Any]] = {
         "affine": np.asarray(transform.affine.matrix, dtype=np.float64),
         "outward_um": np.asarray(transform.outward.vectors_um, dtype=np.float32),
         "inward_um": np.asarray(transform.inward.vectors_um, dtype=np.float32),
     }
+    if registration.error is not None:
+        arrays["error_um"] = np.asarray(registration.error.error_um, dtype=np.float32)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=_ZIP_LEVEL) as archive:
         for name, array in arrays.items():
             # opened by name, an entry gets the date 1980-01-01: the bytes never change
             with archive.open(f"{name}.npy", "w", force_zip64=True) as stream:
                 np.lib.format.write_array(stream, np.ascontiguousarray(array))
+
+
+def _load_error(path: Path, record: dict[str, Any]) -> ErrorMap | None:
+    if record["error_grid"] is None:
+        return None
+    with path.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
+        return ErrorMap(grid=_grid(record["error_grid"]), error_um=stored["error_um"])
 
 
 def _load_transform(path: Path, record: dict[str, Any]) -> Transform:

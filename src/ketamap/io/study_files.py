@@ -52,6 +52,7 @@ class RegistrationEntry(_Strict):
 
     resolution_um: float | None = None
     iterations: tuple[int, int, int] | None = None
+    refits: int | None = None
     threads: int | None = None
 
 

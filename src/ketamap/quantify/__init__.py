@@ -6,6 +6,7 @@ from ketamap.quantify.axons import AxonQuantification as AxonQuantification
 from ketamap.quantify.axons import add_corrected as add_corrected
 from ketamap.quantify.axons import quantify_axons as quantify_axons
 from ketamap.quantify.axons import saturated_regions as saturated_regions
+from ketamap.quantify.borders import add_border_fraction as add_border_fraction
 from ketamap.quantify.cells import Balance as Balance
 from ketamap.quantify.cells import place_cells as place_cells
 from ketamap.quantify.cells import place_points as place_points
@@ -22,6 +23,7 @@ __all__ = [
     "Balance",
     "CarriedAnnotation",
     "Quantification",
+    "add_border_fraction",
     "add_corrected",
     "carry_annotation",
     "measuring_grid",

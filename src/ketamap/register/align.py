@@ -10,17 +10,18 @@ from numpy.typing import NDArray
 from ketamap.core.atlas import Atlas
 from ketamap.core.errors import RegistrationError
 from ketamap.core.progress import Progress, silent
-from ketamap.core.registration import Registration
+from ketamap.core.registration import ErrorMap, Registration
 from ketamap.core.settings import Extent, RegistrationSettings
 from ketamap.core.space import ATLAS_ORIENTATION, Orientation, VoxelGrid
 from ketamap.core.transform import AffineMap, DisplacementField, Transform
 from ketamap.core.units import UM_PER_MM
 from ketamap.core.volume import Volume
 from ketamap.register.engine import Picture, Schedule, fit
-from ketamap.register.orientation import check_orientation
+from ketamap.register.orientation import OrientationCheck, check_orientation
 from ketamap.register.prepare import as_array, coarse_image, enhance, isotropic_grid, resample_to
-from ketamap.register.quality import QUALITY_RESOLUTION_UM, assess
+from ketamap.register.quality import QUALITY_RESOLUTION_UM, Findings, assess
 from ketamap.register.reference import reference_at
+from ketamap.register.refits import REFIT_RESOLUTION_UM, estimate_error
 from ketamap.register.tissue import find_missing_parts
 
 MAX_SIZE_RATIO = 3.0
@@ -99,15 +100,15 @@ def align(
         outward=_with_margin(fitted.outward),
         inward=_with_margin(fitted.inward),
     )
+    error = _estimate(fitted, atlas, Picture(image=turned, grid=upright), extent, missing, settings)
     quality_grid = isotropic_grid(grid, QUALITY_RESOLUTION_UM)
     quality = assess(
         resample_to(sample, grid, quality_grid),
         quality_grid,
         transform,
         reference_at(atlas, QUALITY_RESOLUTION_UM, extent, missing=missing),
-        remarks=_missing_remark(missing),
-        # at 400 um half a brain is a featureless wedge: there the final fit decides
-        **{"suspicions" if extent == "whole" else "doubts": (check.reason,) * check.refuted},
+        error=error,
+        findings=_findings(extent, check, missing),
     )
     progress(_STEPS, _STEPS)
     return Registration(
@@ -119,15 +120,37 @@ def align(
         atlas_dir=atlas_dir,
         extent=extent,
         missing=missing,
+        error=error,
         settings=settings,
     )
 
 
-def _missing_remark(missing: tuple[str, ...]) -> tuple[str, ...]:
-    if not missing:
-        return ()
-    names = " and ".join(missing)
-    return (f"The image seems not to show {names}: their counts are missing, not zero.",)
+def _estimate(
+    fitted: Transform,
+    atlas: Atlas,
+    upright: Picture,
+    extent: Extent,
+    missing: tuple[str, ...],
+    settings: RegistrationSettings,
+) -> ErrorMap | None:
+    if settings.refits == 0:
+        return None
+    reference = reference_at(atlas, REFIT_RESOLUTION_UM, extent, missing=missing)
+    return estimate_error(
+        fitted, reference, upright, refits=settings.refits, threads=settings.threads
+    )
+
+
+def _findings(extent: Extent, check: OrientationCheck, missing: tuple[str, ...]) -> Findings:
+    turned = (check.reason,) * check.refuted
+    remarks: tuple[str, ...] = ()
+    if missing:
+        names = " and ".join(missing)
+        remarks = (f"The image seems not to show {names}: their counts are missing, not zero.",)
+    if extent == "whole":
+        return Findings(suspicions=turned, remarks=remarks)
+    # at 400 um half a brain is a featureless wedge: there the final fit decides
+    return Findings(doubts=turned, remarks=remarks)
 
 
 def _check_size(volume: Volume, atlas: Atlas, orientation: Orientation, extent: Extent) -> None:

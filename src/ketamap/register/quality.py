@@ -6,13 +6,15 @@ error is known; its output lists the cases behind each.
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from ketamap.core.registration import RegistrationQuality, Verdict
+from ketamap.core.registration import ErrorMap, RegistrationQuality, Verdict
 from ketamap.core.space import FloatArray, VoxelGrid
 from ketamap.core.transform import Transform
 from ketamap.register.reference import Reference
@@ -53,6 +55,13 @@ LOOK_INVERSE_ERROR_UM = 25.0
 
 FAIL_INVERSE_ERROR_UM = 150.0
 """Above this the two directions of the map are different maps."""
+
+LOOK_ERROR_UM = 100.0
+"""Above this the estimated error of a typical place is as wide as a nucleus of the midbrain.
+
+Between brains with a true median error under 80 um and those over 150 um
+(``benchmarks/registration.py errors``).
+"""
 
 _LEAST_RELATIVE_VARIANCE = 1e-6
 """Windows with less variance than this share of the image's are left out."""
@@ -104,15 +113,31 @@ def lncc(a: NDArray[Any], b: NDArray[Any], mask: NDArray[np.bool_]) -> float:
     return float(local.mean()) if local.size else 0.0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Findings:
+    """What is known of a brain from elsewhere, one sentence each."""
+
+    suspicions: tuple[str, ...] = ()
+    """They always mean ``fail`` (a better orientation)."""
+
+    doubts: tuple[str, ...] = ()
+    """They mean ``fail`` unless the fit itself is good."""
+
+    remarks: tuple[str, ...] = ()
+    """What a person should look at."""
+
+
+NOTHING_FOUND = Findings()
+
+
 def assess(
     image: NDArray[Any],
     grid: VoxelGrid,
     transform: Transform,
     reference: Reference,
     *,
-    suspicions: tuple[str, ...] = (),
-    doubts: tuple[str, ...] = (),
-    remarks: tuple[str, ...] = (),
+    error: ErrorMap | None = None,
+    findings: Findings = NOTHING_FOUND,
 ) -> RegistrationQuality:
     """Measure a registration and judge it.
 
@@ -124,12 +149,10 @@ def assess(
         Sample <-> atlas.
     reference
         The atlas at `QUALITY_RESOLUTION_UM`.
-    suspicions
-        Findings from elsewhere (a better orientation) that alone mean ``fail``.
-    doubts
-        Findings that mean ``fail`` unless the fit is good.
-    remarks
-        What a person should look at.
+    error
+        The estimated position error.
+    findings
+        What is known of this brain from elsewhere.
     """
     carried = transform.image_to_atlas(image.astype(np.float32), grid, reference.grid)
     brain_um = reference.grid.to_um(np.argwhere(reference.mask))
@@ -138,8 +161,9 @@ def assess(
         "lncc": lncc(carried, reference.template, reference.mask),
         "least_jacobian": _least_jacobian(transform, brain_um),
         "inverse_error_p95_um": _inverse_error_p95_um(transform, brain_um),
+        "error_median_um": math.nan if error is None else float(np.nanmedian(error.at(brain_um))),
     }
-    verdict, reasons = judge(**figures, suspicions=suspicions, doubts=doubts, remarks=remarks)
+    verdict, reasons = judge(**figures, findings=findings)
     return RegistrationQuality(**figures, verdict=verdict, reasons=reasons)
 
 
@@ -149,17 +173,16 @@ def judge(
     lncc: float,
     least_jacobian: float,
     inverse_error_p95_um: float,
-    suspicions: tuple[str, ...] = (),
-    doubts: tuple[str, ...] = (),
-    remarks: tuple[str, ...] = (),
+    error_median_um: float = math.nan,
+    findings: Findings = NOTHING_FOUND,
 ) -> tuple[Verdict, tuple[str, ...]]:
     """Turn figures into a verdict and the reasons for it.
 
-    ``suspicions`` always fail a brain; ``doubts`` only where the fit itself is not good
+    Suspicions always fail a brain; doubts only where the fit itself is not good
     enough to answer them (`LOOK_LNCC`: no wrong orientation came above .32).
     """
-    fails = [*suspicions, *(doubts if not lncc >= LOOK_LNCC else ())]
-    looks = [*remarks]
+    fails = [*findings.suspicions, *(findings.doubts if not lncc >= LOOK_LNCC else ())]
+    looks = [*findings.remarks]
     if lncc < FAIL_LNCC:
         fails.append(
             f"Local correlation with the atlas is {lncc:.2f}, below {FAIL_LNCC}: check the "
@@ -180,6 +203,11 @@ def judge(
         fails.append(f"The map and its inverse differ by {inverse_error_p95_um:.0f} um.")
     elif inverse_error_p95_um > LOOK_INVERSE_ERROR_UM:
         looks.append(f"The map and its inverse differ by {inverse_error_p95_um:.0f} um.")
+    if error_median_um > LOOK_ERROR_UM:
+        looks.append(
+            f"Repeated fits put the typical position error at {error_median_um:.0f} um "
+            f"(above {LOOK_ERROR_UM:.0f})."
+        )
     if fails:
         return "fail", (*fails, *looks)
     return ("look", tuple(looks)) if looks else ("pass", ())

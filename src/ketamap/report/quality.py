@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -110,9 +111,14 @@ def _registration_figures(quality: RegistrationQuality | None) -> tuple[tuple[st
     return (
         ("Likeness to template, whole (NCC)", number(quality.ncc, 3)),
         ("Likeness to template, local (LNCC)", number(quality.lncc, 3)),
+        ("Estimated position error, median", _micrometres(quality.error_median_um)),
         ("Least local volume ratio", number(quality.least_jacobian, 2)),
-        ("Round trip, 95th percentile", f"{number(quality.inverse_error_p95_um, 1)} µm"),
+        ("Round trip, 95th percentile", _micrometres(quality.inverse_error_p95_um)),
     )
+
+
+def _micrometres(value: float) -> str:
+    return f"{number(value, 1)} µm" if math.isfinite(value) else NO_VALUE
 
 
 def _other_figures(brain: BrainQuality) -> tuple[tuple[str, str], ...]:

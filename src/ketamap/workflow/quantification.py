@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -21,6 +21,7 @@ from ketamap.quantify import (
     AxonQuantification,
     CarriedAnnotation,
     Quantification,
+    add_border_fraction,
     add_corrected,
     carry_annotation,
     measuring_grid,
@@ -186,7 +187,7 @@ class _Space:
         )
 
     def _cells(self, animal: str, cells: pd.DataFrame) -> Quantification:
-        return quantify_cells(
+        counted = quantify_cells(
             cells,
             animal=animal,
             transform=self._result.transform,
@@ -194,6 +195,13 @@ class _Space:
             carried=self._carried,
             seen=self._seen,
             extent=self._result.extent,
+        )
+        error = self._result.error
+        if error is None:
+            return counted
+        return replace(
+            counted,
+            regions=add_border_fraction(counted.regions, counted.cells, self._atlas, error),
         )
 
     def _axons(self, animal: str, axons: pd.DataFrame) -> AxonQuantification:
