@@ -42,6 +42,14 @@ def test_labels_calibrate_and_the_calibration_serves_another_image(ketamap, tmp_
     assert (tmp_path / "b" / "trace.json").exists()
 
 
+def test_a_dark_image_has_no_axons(ketamap, tmp_path):
+    tifffile.imwrite(tmp_path / "dark.tif", np.zeros(SHAPE, np.uint16))
+    code, out, err = ketamap("trace", tmp_path / "dark.tif", *VOXEL, "--out", tmp_path / "trace")
+    assert code == 0, err
+    assert "0.00 mm of axon (band 0.00 to 0.00)" in out
+    assert "0 rows" in out
+
+
 def labels_of(kind, folder):
     """Labels that cannot be used, and a word of the complaint."""
     painted = np.ones(SHAPE, np.uint8)

@@ -8,6 +8,7 @@ from ketamap.core.errors import ImageError, InputError, ResourceError
 from ketamap.core.settings import TracingSettings
 from ketamap.core.tables import AXONS
 from ketamap.trace import trace_axons
+from ketamap.trace.calibration import LEAST_SCORE
 from tests.trace.made import draw, random_walks, straight, volume_of
 
 SPACING = (2.0, 2.0, 2.0)
@@ -130,20 +131,29 @@ def test_what_lies_in_a_soma_is_not_traced(image, tracing):
     assert without.quality["soma_voxels"] > 1000
 
 
+@pytest.mark.parametrize("shape", [(1, 1, 1), (1, 64, 72), (40, 1, 72), (20, 30, 40), (40, 50, 73)])
 @pytest.mark.parametrize(
-    "image",
-    [
-        np.zeros((20, 30, 40), np.uint16),
-        np.full((20, 30, 40), 65535, np.uint16),
-        np.full((20, 30, 40), 7.5, np.float32),
-        np.zeros((1, 1, 1), np.uint8),
-    ],
-    ids=["zeros", "saturated", "constant", "one voxel"],
+    ("value", "dtype"), [(0, np.uint16), (65535, np.uint16), (7.5, np.float32), (255, np.uint8)]
 )
-def test_images_without_structure_give_an_empty_table(image):
-    tracing = trace_axons(volume_of(image))
+def test_images_without_structure_give_an_empty_table(shape, value, dtype):
+    tracing = trace_axons(volume_of(np.full(shape, value, dtype)))
     assert tracing.axons.empty
     assert tuple(tracing.axons.columns) == AXONS.required
+    assert tracing.quality["labelled_share"] == 0.0
+    assert 1.0 < tracing.threshold_low < tracing.threshold < tracing.threshold_high
+
+
+def test_rounding_is_no_fibre_where_there_is_no_noise():
+    slope = np.broadcast_to(np.arange(150.0), (40, 48, 150)) + 300.0
+    tracing = trace_axons(volume_of(slope))
+    assert tracing.threshold >= LEAST_SCORE
+    assert tracing.quality["labelled_share"] < 0.2
+
+
+def test_one_saturated_voxel_is_no_fibre():
+    image = np.zeros((40, 50, 60), np.uint16)
+    image[20, 25, 30] = 65535
+    assert total(trace_axons(volume_of(image))) == 0.0
 
 
 @pytest.mark.parametrize("shape", [(1, 80, 80), (2, 60, 60), (60, 1, 60), (60, 60, 2)])

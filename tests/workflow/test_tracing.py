@@ -75,6 +75,17 @@ def test_a_trace_without_labels_holds_no_calibration(folder, tmp_path):
         read_calibration(tmp_path / "plain" / "trace.json")
 
 
+@pytest.mark.parametrize("value", [0, 65535])
+def test_an_image_without_structure_gives_an_empty_valid_trace(tmp_path, value):
+    write_image(tmp_path / "flat.ome.zarr", np.full(SHAPE, value, np.uint16), GRID)
+    trace(tmp_path / "flat.ome.zarr", out=tmp_path / "trace")
+    stored = load_tracing(tmp_path / "trace")
+    check_frame(stored.axons, AXONS, "axons")
+    assert len(stored.axons) == 0
+    assert stored.record["length_mm"] == stored.record["length_high_mm"] == 0.0
+    assert not open_image(tmp_path / "trace" / SKELETON).load().any()
+
+
 def test_cell_bodies_are_left_out(folder, tmp_path):
     z, y = FIBRES[0]
     somata = pd.DataFrame([GRID.to_um(np.array([[z, y, 36]]))[0]], columns=["z_um", "y_um", "x_um"])

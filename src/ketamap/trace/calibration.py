@@ -252,15 +252,15 @@ FEWEST_IN_TAIL = 10
 
 
 def cleanly_above(seen: Survey) -> float:
-    """Lowest score above which few decoys lie; infinite where there is none.
+    """Lowest score above which few decoys lie, at least `LEAST_SCORE`; infinite where there is none.
 
     In tissue smoother than that of the default calibration, fibres stand out at a lower
-    score than there.
+    score than there. In images without noise decoys are rounding, far below any fibre.
     """
     if len(seen.decoys) * DECOY_TAIL < FEWEST_IN_TAIL:
         tail = float("inf")
     else:
-        tail = float(np.quantile(seen.decoys, 1.0 - DECOY_TAIL))
+        tail = max(LEAST_SCORE, float(np.quantile(seen.decoys, 1.0 - DECOY_TAIL)))
     if not len(seen.decoys):
         return tail
     grid = THRESHOLDS[THRESHOLDS >= LEAST_SCORE]

@@ -277,7 +277,7 @@ def _line_curvature(
             mean = third * trace
             kz, ky, kx = hzz - mean, hyy - mean, hxx - mean
             off = hzy * hzy + hzx * hzx + hyx * hyx
-            p = np.sqrt(sixth * (kz * kz + ky * ky + kx * kx + two * off)) + tiny
+            p = np.sqrt(sixth * (kz * kz + ky * ky + kx * kx + two * off))
             det = kz * (ky * kx - hyx * hyx)
             det -= hzy * (hzy * kx - hyx * hzx)
             det += hzx * (hzy * hyx - ky * hzx)
