@@ -17,6 +17,7 @@ from ketamap.cli.power import power as estimate_power
 from ketamap.cli.simulate import app as simulate_app
 from ketamap.cli.trace import quantify as quantify_brain
 from ketamap.cli.trace import trace as trace_image
+from ketamap.cli.train import train_detector as train_score
 from ketamap.cli.voxelwise import voxelwise as compare_voxels
 from ketamap.core.errors import KetamapError
 
@@ -258,7 +259,9 @@ def transform(
 @app.command()
 def detect(
     image: Image,
-    out: OutTable,
+    out: Annotated[
+        Path, typer.Option("--out", help="Table to write: .parquet or .csv; .xml: for cellfinder.")
+    ],
     voxel_um: VoxelUm = None,
     channel: Channel = None,
     background: Annotated[
@@ -269,6 +272,10 @@ def detect(
     ] = None,
     soma_diameter_um: Annotated[float, typer.Option(help="Diameter of a soma, um.")] = 15.0,
     min_score: Annotated[float, typer.Option(help="Leave out cells scored below (0 to 1).")] = 0.5,
+    model: Annotated[
+        Path | None,
+        typer.Option(metavar="MODEL.json", help="Score by `ketamap train-detector`."),
+    ] = None,
     spike_in: Annotated[
         int, typer.Option(min=0, help="Somata to plant into a copy, to tell how many are missed.")
     ] = 0,
@@ -289,6 +296,7 @@ def detect(
         background=background,
         background_channel=background_channel,
         settings=settings,
+        model=model,
         memory_bytes=parse_bytes(memory),
         workers=workers,
         reporter=ConsoleReporter(),
@@ -302,6 +310,7 @@ def detect(
             voxel_um=parse_voxel_um(voxel_um),
             channel=channel,
             settings=settings,
+            model=model,
             memory_bytes=parse_bytes(memory),
             workers=workers,
             reporter=ConsoleReporter(),
@@ -310,6 +319,7 @@ def detect(
         typer.echo(f"planted somata -> {path}")
 
 
+app.command(name="train-detector")(train_score)
 app.command(name="trace")(trace_image)
 app.command(name="quantify")(quantify_brain)
 

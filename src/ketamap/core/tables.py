@@ -92,6 +92,17 @@ CELLS = TableSchema(
 )
 """Detected cells; the atlas columns are there once quantified."""
 
+CORRECTIONS = TableSchema(
+    name="corrected cells",
+    columns=(
+        Column(name="z_um", kind="real", meaning="position in the sample"),
+        Column(name="y_um", kind="real", meaning="position in the sample"),
+        Column(name="x_um", kind="real", meaning="position in the sample"),
+        Column(name="kept", kind="flag", meaning="whether a person holds it to be a cell"),
+    ),
+)
+"""Cells that a person has kept or removed."""
+
 REGIONS = TableSchema(
     name="regions",
     key=("animal", "region_id", "hemisphere", "measure"),

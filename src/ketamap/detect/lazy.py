@@ -88,7 +88,8 @@ def find_cells(
         If a voxel is NaN or infinite, voxels are not real numbers, or the background has
         another shape or spacing.
     InputError
-        If a soma is smaller than a voxel, or ``workers`` is less than 1.
+        If a soma is smaller than a voxel, ``workers`` is less than 1, or ``model`` was made
+        for somata of another diameter.
     ResourceError
         If the smallest possible block does not fit; nothing has been read by then.
     """
@@ -143,6 +144,8 @@ def survey(
     """
     _check(volume, background, workers)
     plan = plan_filters(volume.grid, settings.soma_diameter_um)
+    if model is not None:
+        model.require_fit(diameter_um=settings.soma_diameter_um, coarse=plan.coarse)
     blocks = choose_blocks(
         plan,
         _read_cost(volume, background),

@@ -8,9 +8,10 @@ tells (the noise).
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +34,14 @@ FARTHEST = 4.0
 RIDGE = 3.0
 """Penalty on squared weights, in candidates."""
 
-NEWTON_STEPS = 12
+UNSEEN_SHARE = 5.0
+"""Weight of all candidates that nobody has judged over that of the corrections, at most."""
+
+NEWTON_STEPS = 50
+"""Most steps; a fit ends when no weight moves by a ten thousandth."""
+
+HALVINGS = 30
+"""How often a step that makes the fit worse is halved."""
 
 
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True)
@@ -51,6 +59,35 @@ class ScoreModel:
 
     weights: F64
     """Shape ``(terms,)``: see `expand`."""
+
+    diameter_um: float | None = None
+    """Soma diameter of the cells it was made from, um; None: of many sizes."""
+
+    coarse: bool | None = None
+    """Whether it is for coarse voxels, see `default_model`; None: not said."""
+
+    def require_fit(self, *, diameter_um: float, coarse: bool) -> None:
+        """Refuse somata of another diameter, or voxels of the other kind, than it is for.
+
+        Raises
+        ------
+        InputError
+            If the model says what it is for, and that is something else.
+        """
+        if self.diameter_um is not None and abs(diameter_um / self.diameter_um - 1.0) > 0.01:
+            msg = (
+                f"The score model was trained on somata of {self.diameter_um:g} um, and cells of "
+                f"{diameter_um:g} um are asked for. Give --soma-diameter-um {self.diameter_um:g}, "
+                "or train a model for this diameter."
+            )
+            raise InputError(msg)
+        if self.coarse is not None and self.coarse != coarse:
+            kinds = {True: "two or three voxels across", False: "several voxels across"}
+            msg = (
+                f"The score model was trained on somata {kinds[self.coarse]}; in this image they "
+                f"are {kinds[coarse]}. Train a model on an image of this voxel size."
+            )
+            raise InputError(msg)
 
     def standardised(self, rows: F32) -> F64:
         """Features ``(n, k)`` in standard deviations, within +-`FARTHEST`."""
@@ -157,29 +194,73 @@ def fit_model(rows: F32, yes: NDArray[np.bool_], *, weight: F64 | None = None) -
     empty = ScoreModel(
         names=(*NOISE_FEATURES, *FEATURES), mean=mean, spread=spread, weights=np.zeros(terms)
     )
-    weights = _newton(empty, rows, yes, weight)
-    return ScoreModel(names=empty.names, mean=mean, spread=spread, weights=weights)
+    return replace(empty, weights=_newton(empty, rows, yes.astype(np.float64), weight))
 
 
-def _newton(model: ScoreModel, rows: F32, yes: NDArray[np.bool_], weight: F64) -> F64:
-    beta = np.zeros(len(model.weights))
+def adapt_model(model: ScoreModel, rows: F32, yes: NDArray[np.bool_], *, unseen: F32) -> ScoreModel:
+    """Move a model as far as corrected candidates ask for, and no farther.
+
+    Parameters
+    ----------
+    model
+        Where to start. Weights are drawn towards its own, with `RIDGE`.
+    rows, yes
+        Corrected candidates, as in `fit_model`.
+    unseen
+        Candidates that nobody has judged, shape ``(m, 2 + len(FEATURES))``. They keep the score
+        that ``model`` gives them as far as possible; without them nothing holds the score of
+        what is unlike every correction.
+
+    Notes
+    -----
+    The score kept by ``unseen`` is the soft target of Li and Hoiem 2018 (IEEE PAMI 40:2935,
+    eq. 2), without a temperature.
+    """
+    held = model.probability(model.local_part(unseen[:, 2:]), unseen[:, :2])
+    each = UNSEEN_SHARE * len(yes) / max(len(unseen), 1)
+    target = np.concatenate([yes.astype(np.float64), held])
+    weight = np.concatenate([np.ones(len(yes)), np.full(len(unseen), min(1.0, each))])
+    return replace(model, weights=_newton(model, np.concatenate([rows, unseen]), target, weight))
+
+
+def _newton(model: ScoreModel, rows: F32, target: F64, weight: F64) -> F64:
+    """Return the weights of greatest likelihood, drawn towards those of ``model``."""
+    beta = model.weights.copy()
     penalty = np.full(len(beta), RIDGE)
     penalty[0] = 0.0
-    cuts = range(0, len(rows), 20000)
+    least, slope, curvature = _loss(model, rows, target, weight, beta, penalty)
     for _ in range(NEWTON_STEPS):
-        slope, curvature = -penalty * beta, np.diag(penalty + 1e-9)
-        for a in cuts:
-            part = slice(a, a + 20000)
-            terms = expand(model.standardised(rows[part]))
-            chance = 1.0 / (1.0 + np.exp(-np.clip(terms @ beta, -40.0, 40.0)))
-            slope += terms.T @ (weight[part] * (yes[part] - chance))
-            sure = np.maximum(weight[part] * chance * (1.0 - chance), 1e-6)
-            curvature += terms.T @ (terms * sure[:, None])
         step = np.linalg.solve(curvature, slope)
-        beta = beta + step * min(1.0, 4.0 / max(float(np.abs(step).max()), 1e-12))
         if float(np.abs(step).max()) < 1e-4:
             break
+        for _ in range(HALVINGS):
+            here = _loss(model, rows, target, weight, beta + step, penalty)
+            if here[0] < least:
+                break
+            step = 0.5 * step
+        else:
+            break
+        beta = beta + step
+        least, slope, curvature = here
     return beta
+
+
+def _loss(
+    model: ScoreModel, rows: F32, target: F64, weight: F64, beta: F64, penalty: F64
+) -> tuple[float, F64, F64]:
+    """Negative log likelihood with its penalty; its downward slope and its curvature."""
+    off = beta - model.weights
+    loss, slope, curvature = 0.5 * float(penalty @ off**2), -penalty * off, np.diag(penalty + 1e-9)
+    for a in range(0, len(rows), 20000):
+        part = slice(a, a + 20000)
+        terms = expand(model.standardised(rows[part]))
+        odds = terms @ beta
+        chance = 1.0 / (1.0 + np.exp(-np.clip(odds, -40.0, 40.0)))
+        loss += float(weight[part] @ (np.logaddexp(0.0, odds) - target[part] * odds))
+        slope += terms.T @ (weight[part] * (target[part] - chance))
+        sure = np.maximum(weight[part] * chance * (1.0 - chance), 1e-6)
+        curvature += terms.T @ (terms * sure[:, None])
+    return loss, slope, curvature
 
 
 def model_as_dict(model: ScoreModel) -> dict[str, object]:
@@ -191,10 +272,12 @@ def model_as_dict(model: ScoreModel) -> dict[str, object]:
         "mean": [float(f"{v:.7g}") for v in model.mean],
         "spread": [float(f"{v:.7g}") for v in model.spread],
         "weights": [float(f"{v:.7g}") for v in model.weights],
+        **({} if model.diameter_um is None else {"diameter_um": model.diameter_um}),
+        **({} if model.coarse is None else {"coarse": model.coarse}),
     }
 
 
-def model_from_dict(data: dict[str, object]) -> ScoreModel:
+def model_from_dict(data: dict[str, Any]) -> ScoreModel:
     """Check and read what `model_as_dict` wrote.
 
     Raises
@@ -205,17 +288,33 @@ def model_from_dict(data: dict[str, object]) -> ScoreModel:
     names = data.get("names")
     expected = [*NOISE_FEATURES, *FEATURES]
     terms = len(expand(np.zeros((1, len(expected))))[0])
-    numbers = [np.asarray(data.get(key, []), dtype=np.float64) for key in _ARRAYS]
+    numbers = [_numbers(data.get(key)) for key in _ARRAYS]
+    diameter, coarse = data.get("diameter_um"), data.get("coarse")
     if names != expected or [len(v) for v in numbers] != [len(expected), len(expected), terms]:
         msg = (
             "The score model was made for other features than this version of ketamap measures. "
             "Make it again with the version that is installed."
         )
         raise InputError(msg)
-    return ScoreModel(names=tuple(expected), mean=numbers[0], spread=numbers[1], weights=numbers[2])
+    return ScoreModel(
+        names=tuple(expected),
+        mean=numbers[0],
+        spread=numbers[1],
+        weights=numbers[2],
+        diameter_um=None if diameter is None else float(diameter),
+        coarse=None if coarse is None else bool(coarse),
+    )
 
 
 _ARRAYS = ("mean", "spread", "weights")
+
+
+def _numbers(value: Any) -> F64:
+    """Read a list of finite numbers; anything else is an empty one."""
+    if not isinstance(value, list) or not all(isinstance(v, int | float) for v in value):
+        return np.empty(0)
+    numbers = np.asarray(value, dtype=np.float64)
+    return numbers if np.all(np.isfinite(numbers)) else np.empty(0)
 
 
 @cache

@@ -10,7 +10,7 @@ from ketamap.core.errors import InputError
 from ketamap.core.settings import DetectionSettings
 from ketamap.core.volume import Volume
 from ketamap.detect.lazy import DEFAULT_MEMORY_BYTES, survey
-from ketamap.detect.model import default_model
+from ketamap.detect.model import ScoreModel, default_model
 from ketamap.detect.scale import plan_filters
 from ketamap.detect.spikes import draw_spikes, response_per_height, with_spikes
 
@@ -26,7 +26,7 @@ def spike_in(
     *,
     n: int,
     seed: int = 0,
-    background: Volume | None = None,
+    model: ScoreModel | None = None,
     memory_bytes: int = DEFAULT_MEMORY_BYTES,
     workers: int = 1,
 ) -> pd.DataFrame:
@@ -51,13 +51,12 @@ def spike_in(
         msg = f"At least 1 soma must be planted, got {n}."
         raise InputError(msg)
     d = settings.soma_diameter_um
-    model = default_model(coarse=plan_filters(volume.grid, d).coarse)
+    model = model or default_model(coarse=plan_filters(volume.grid, d).coarse)
 
     def cells(image: Volume) -> tuple[np.ndarray, np.ndarray]:
         every = survey(
             image,
             settings,
-            background=background,
             model=model,
             memory_bytes=memory_bytes,
             workers=workers,

@@ -120,8 +120,8 @@ def _numbers(values: pd.Series[Any], column: Column) -> pd.Series[Any]:
 
 def _flags(values: pd.Series[Any], column: Column) -> pd.Series[Any]:
     words = values.astype(str).str.lower()
-    _refuse(~words.isin(["true", "false"]), values, column, "must be true or false")
-    return words == "true"
+    _refuse(~words.isin(["true", "false", "1", "0"]), values, column, "must be true or false")
+    return words.isin(["true", "1"])
 
 
 def _refuse(wrong: pd.Series[Any], values: pd.Series[Any], column: Column, rule: str) -> None:

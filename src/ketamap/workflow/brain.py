@@ -17,8 +17,9 @@ from ketamap.core.errors import InputError
 from ketamap.core.registration import Registration
 from ketamap.core.settings import DetectionSettings, Extent, RegistrationSettings
 from ketamap.core.space import FloatArray, Orientation, Zyx
-from ketamap.core.tables import ATLAS_POSITION, CELLS, POINTS, SAMPLE_POSITION
+from ketamap.core.tables import ATLAS_POSITION, POINTS, SAMPLE_POSITION
 from ketamap.core.volume import Volume
+from ketamap.io.corrections import require_cells_path, write_cells
 from ketamap.io.files import replacing_folder
 from ketamap.io.images import open_image
 from ketamap.io.ome_zarr import write_image
@@ -32,6 +33,7 @@ from ketamap.io.tables import read_points, require_table_path, write_table
 from ketamap.quantify import CarriedAnnotation, carry_annotation, measuring_grid
 from ketamap.workflow.atlases import open_atlas
 from ketamap.workflow.progress import Quiet, Reporter
+from ketamap.workflow.training import read_model
 
 DEFAULT_MEMORY_BYTES = 4 * 2**30
 """Memory a step may use unless told otherwise."""
@@ -183,6 +185,7 @@ def detect(
     background: Path | None = None,
     background_channel: int | None = None,
     settings: DetectionSettings | None = None,
+    model: Path | None = None,
     memory_bytes: int = DEFAULT_MEMORY_BYTES,
     workers: int = 1,
     reporter: Reporter | None = None,
@@ -194,7 +197,7 @@ def detect(
     image
         TIFF stack, folder of TIFF planes or OME-Zarr.
     out
-        Table to write.
+        Table to write, or ``.xml`` for cellfinder.
     voxel_um
         Voxel size (z, y, x), um; left out: the file's.
     channel
@@ -205,6 +208,8 @@ def detect(
         Channel to use of a background with several.
     settings
         The soma's diameter.
+    model
+        Score written by `ketamap.workflow.training.train_detector`; left out: the shipped one.
     memory_bytes
         Memory to stay within.
     workers
@@ -215,7 +220,8 @@ def detect(
     from ketamap.detect import find_cells
 
     show = reporter or Quiet()
-    require_table_path(out, inputs=(image,))
+    require_cells_path(out, inputs=(image,))
+    score = None if model is None else read_model(model)
     volume = open_image(image, voxel_um=voxel_um, channel=channel)
     other = None
     if background is not None:
@@ -225,11 +231,12 @@ def detect(
             volume,
             settings or DetectionSettings(),
             background=other,
+            model=score,
             memory_bytes=memory_bytes,
             workers=workers,
             progress=progress,
         )
-    write_table(out, cells, CELLS)
+    write_cells(out, cells, spacing_um=volume.grid.spacing_um)
     return cells
 
 

@@ -9,10 +9,12 @@ import pandas as pd
 from ketamap.core.settings import DetectionSettings
 from ketamap.core.space import Zyx
 from ketamap.core.tables import POINTS
+from ketamap.io.corrections import is_xml
 from ketamap.io.images import open_image
 from ketamap.io.tables import beside, write_table
 from ketamap.workflow.brain import DEFAULT_MEMORY_BYTES
 from ketamap.workflow.progress import Quiet, Reporter
+from ketamap.workflow.training import read_model
 
 ENDING = "_spikes"
 """What the file's name adds to that of the cells."""
@@ -26,6 +28,7 @@ def check_by_spikes(
     voxel_um: Zyx[float] | None = None,
     channel: int | None = None,
     settings: DetectionSettings | None = None,
+    model: Path | None = None,
     memory_bytes: int = DEFAULT_MEMORY_BYTES,
     workers: int = 1,
     reporter: Reporter | None = None,
@@ -43,11 +46,12 @@ def check_by_spikes(
             volume,
             settings or DetectionSettings(),
             n=n,
+            model=None if model is None else read_model(model),
             memory_bytes=memory_bytes,
             workers=workers,
         )
         progress(1, 1)
-    path = beside(cells, ENDING)
+    path = beside(cells.with_suffix(".csv") if is_xml(cells) else cells, ENDING)
     write_table(path, table, POINTS)
     return path, spike_lines(table)
 
