@@ -169,10 +169,10 @@ def _crop_part(image, spikes, *, unlabelled):
     return {"rows": rows[keep], "yes": yes[keep], "group": group[keep]}
 
 
-def measure_phantom(folder):
-    """Candidates of a phantom brain as the demo makes them, of another seed."""
+def measure_phantom(folder, seed=PHANTOM_SEED):
+    """Candidates of a phantom brain as the demo makes them, and how many cells it has."""
     settings = BrainSettings()
-    plan = default_cohort(seed=PHANTOM_SEED, animals_per_group=2)
+    plan = default_cohort(seed=seed, animals_per_group=2)
     animal = plan.animals[0]
     write_brain(plan=plan, animal=animal, folder=folder, settings=settings)
     volume = open_image(folder / "images" / animal.animal / "signal.ome.zarr")
@@ -181,7 +181,8 @@ def measure_phantom(folder):
     truth = pd.read_parquet(folder / "truth" / f"{animal.animal}_cells.parquet")
     at = truth[["z_um", "y_um", "x_um"]].to_numpy(float)
     yes = label(found.um, rows[:, 0], at, WITHIN_DIAMETERS * settings.soma_diameter_um)
-    return {"rows": rows, "yes": yes, "group": np.full(len(rows), "phantom")}
+    group = np.full(len(rows), "phantom")
+    return {"rows": rows, "yes": yes, "group": group, "planted": len(at)}
 
 
 def gather(work, seeds, crops):

@@ -116,6 +116,14 @@ def test_gain_and_shift_change_no_more_than_a_hundredth_of_the_cells(gain, shift
     assert same_cells(one, two, 0.1) >= 0.99
 
 
+@pytest.mark.parametrize("noise", [5.0, 20.0, 30.0])
+@pytest.mark.parametrize("seed", [0, 7])
+def test_noise_and_contrast_doubled_change_no_more_than_a_hundredth_of_the_cells(noise, seed):
+    one = cell_image(SHAPE, CENTRES, sigma=1.0, height=400.0, noise=noise)
+    two = cell_image(SHAPE, CENTRES, sigma=1.0, height=800.0, noise=2 * noise, seed=seed)
+    assert same_cells(found_um(cells_in(one)), found_um(cells_in(two)), 1.0) >= 0.99
+
+
 @pytest.mark.parametrize("axis", [0, 1, 2])
 def test_flipping_changes_no_more_than_a_hundredth_of_the_cells(axis):
     one = found_um(cells_in(IMAGE))
