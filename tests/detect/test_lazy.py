@@ -116,7 +116,7 @@ def test_gain_and_shift_change_no_more_than_a_hundredth_of_the_cells(gain, shift
     assert same_cells(one, two, 0.1) >= 0.99
 
 
-@pytest.mark.parametrize("noise", [5.0, 20.0, 30.0])
+@pytest.mark.parametrize("noise", [5.0, 30.0])
 @pytest.mark.parametrize("seed", [0, 7])
 def test_noise_and_contrast_doubled_change_no_more_than_a_hundredth_of_the_cells(noise, seed):
     one = cell_image(SHAPE, CENTRES, sigma=1.0, height=400.0, noise=noise)
