@@ -6,8 +6,8 @@ from tests.workflow.voxel_studies import make_study
 def test_the_verb_says_what_it_found_and_where(ketamap, tmp_path):
     folder = make_study(tmp_path / "study", cells=1500)
     code, out, err = ketamap(
-        "voxelwise", folder, "--out", tmp_path / "out", "--resolution-um", "200",
-        "--kernel-um", "300", "--permutations", "100", "--workers", "1",
+        "voxelwise", folder, "--out", tmp_path / "out", "--resolution-um", "400",
+        "--kernel-um", "400", "--permutations", "100", "--workers", "1",
     )  # fmt: skip
     assert code == 0, err
     assert "ketamine vs vehicle, relative:" in out

@@ -52,6 +52,12 @@ def test_a_warped_brain_in_another_orientation_is_found_and_passes(aligned, atla
     assert registration.orientation == PSL
 
 
+def test_no_refits_no_estimate(aligned):
+    registration = aligned[2]
+    assert registration.error is None
+    assert np.isnan(registration.quality.error_median_um)
+
+
 def test_the_template_carried_to_the_sample_is_the_sample(aligned, atlas):
     volume, _, registration, _ = aligned
     carried = registration.transform.image_to_sample(atlas.template, atlas.grid, volume.grid)

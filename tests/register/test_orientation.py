@@ -28,7 +28,13 @@ def scene():
 @pytest.mark.parametrize("code", ["asr", "psl", "ial"])
 def test_the_right_orientation_is_not_refuted(scene, code):
     atlas, reference = scene
-    volume, _ = warped(atlas, orientation=Orientation(code), amplitude_um=150.0, turn_deg=8.0)
+    volume, _ = warped(
+        atlas,
+        orientation=Orientation(code),
+        amplitude_um=150.0,
+        turn_deg=8.0,
+        spacing_um=200.0,
+    )
     image, grid = coarse_image(volume, 200.0)
     check = check_orientation(image, grid, Orientation(code), reference)
     assert not check.refuted
@@ -38,7 +44,7 @@ def test_the_right_orientation_is_not_refuted(scene, code):
 @pytest.mark.parametrize("declared", ["psl", "ail", "lai", "prs"])
 def test_a_wrong_rotation_is_refuted_and_the_right_one_named(scene, declared):
     atlas, reference = scene
-    volume, _ = warped(atlas, orientation=ATLAS_ORIENTATION)
+    volume, _ = warped(atlas, orientation=ATLAS_ORIENTATION, spacing_um=200.0)
     image, grid = coarse_image(volume, 200.0)
     check = check_orientation(image, grid, Orientation(declared), reference)
     found = {check.rival.code, mirrored(check.rival).code}
@@ -49,7 +55,7 @@ def test_a_wrong_rotation_is_refuted_and_the_right_one_named(scene, declared):
 
 def test_a_front_to_back_mirror_is_refuted_too(scene):
     atlas, reference = scene
-    volume, _ = warped(atlas, orientation=ATLAS_ORIENTATION)
+    volume, _ = warped(atlas, orientation=ATLAS_ORIENTATION, spacing_um=200.0)
     image, grid = coarse_image(volume, 200.0)
     flipped = np.ascontiguousarray(image[::-1])
     assert check_orientation(flipped, grid, ATLAS_ORIENTATION, reference).refuted

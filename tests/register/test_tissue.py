@@ -38,7 +38,7 @@ def atlas():
 
 def cut(atlas, acronym):
     """A warped brain without a part."""
-    volume, to_atlas = warped(atlas, orientation=ATLAS_ORIENTATION, spacing_um=100.0)
+    volume, to_atlas = warped(atlas, orientation=ATLAS_ORIENTATION, spacing_um=200.0)
     image = volume.load().copy()
     points = volume.grid.to_um(np.indices(image.shape).reshape(3, -1).T)
     kept = atlas.without([acronym]) if acronym else atlas
@@ -73,6 +73,6 @@ def test_a_brain_without_cerebellum_is_aligned_where_there_is_tissue(atlas):
 
 def test_an_atlas_without_these_names_misses_nothing():
     toy = toy_atlas(200.0)
-    volume, _ = warped(toy, orientation=ATLAS_ORIENTATION, spacing_um=100.0)
+    volume, _ = warped(toy, orientation=ATLAS_ORIENTATION, spacing_um=200.0)
     picture = Picture(image=volume.load().astype(np.float32), grid=volume.grid)
     assert find_missing_parts(picture, reference_at(toy, 200.0), toy) == ()

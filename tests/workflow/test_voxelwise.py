@@ -1,6 +1,7 @@
 """ketamap.workflow.voxelwise and voxel_inputs: a study folder to maps, clusters and a page."""
 
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -23,6 +24,7 @@ from ketamap.workflow.voxelwise import voxelwise
 from tests.workflow.voxel_studies import CENTRE_UM, RADIUS_UM, make_study
 
 COARSE = Mapping(resolution_um=200.0, kernel_um=250.0)
+COARSEST = Mapping(resolution_um=400.0, kernel_um=400.0)
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +108,7 @@ def test_it_can_be_done_again_and_workers_change_nothing(done, study):
 
 
 def test_axons_count_their_length(study, tmp_path):
-    what = Mapping(measure="axon_length_mm", resolution_um=200.0, kernel_um=250.0)
+    what = replace(COARSEST, measure="axon_length_mm")
     voxelwise(study, out=tmp_path / "out", mapping=what, permutations=100)
     record = read_json(tmp_path / "out" / "voxelwise.json")
     cells = read_json(tmp_path / "out" / "voxelwise.json")["points"]
@@ -119,7 +121,7 @@ def test_axons_count_their_length(study, tmp_path):
 
 def fails(folder, error, match, out, **more):
     with pytest.raises(error, match=match):
-        voxelwise(folder, out=out / "out", mapping=COARSE, **{"permutations": 100, **more})
+        voxelwise(folder, out=out / "out", mapping=COARSEST, **{"permutations": 100, **more})
     assert not (out / "out").exists()
 
 
@@ -153,7 +155,7 @@ def test_a_failed_registration_needs_consent(copy, tmp_path):
     write_json(path, read_json(path) | {"verdict": "fail", "reasons": ["made so"]})
     fails(copy, RegistrationError, "--accept-failed", tmp_path)
     result = voxelwise(
-        copy, out=tmp_path / "out", mapping=COARSE, permutations=100, accept_failed=True
+        copy, out=tmp_path / "out", mapping=COARSEST, permutations=100, accept_failed=True
     )
     assert any("veh_00: registration fail. made so" in w for w in result.warnings)
 
