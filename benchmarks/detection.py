@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import tifffile
 from scipy import ndimage
 from scipy.optimize import linear_sum_assignment
@@ -32,6 +33,7 @@ from ketamap.core.settings import DetectionSettings
 from ketamap.detect import find_cells
 from ketamap.detect.model import default_model
 from ketamap.detect.spike_check import recall_by_thirds, spike_in
+from ketamap.detect.training import learn
 
 FIRST_SEED = 100
 """Of made-up tissue; those of the fitted score begin at 5000."""
@@ -55,6 +57,16 @@ PHANTOM_SEED = 0
 PHANTOM_SCORE = 0.7
 SPEED_MEMORY_BYTES = 2**30
 """Little enough that two workers have several blocks each."""
+
+CORRECTED_UM = (200.0, 900.0, 900.0)
+CHECKED = 3
+"""Volumes on which a retrained score is checked."""
+
+UNLIKE = {
+    "many vessels and axons": {"vessels_per_mm3": 400.0, "axons_per_mm3": 500.0},
+    "voxels of 10/5/5 um": {"spacing_um": (10.0, 5.0, 5.0)},
+}
+"""What is different in tissue that somebody corrects cells in."""
 
 HALVES = ("sparse", "clustered")
 
@@ -142,6 +154,47 @@ def report_scores(options):
     print_reliability(f"{options.scenes} scenes", score, yes)
 
 
+def report_training(options):
+    """F1 before and after learning from one corrected volume, on volumes that were not corrected."""
+    del options
+    for name, unlike in UNLIKE.items():
+        tissue = Tissue(size_um=CORRECTED_UM, **unlike)
+        image, truth = make_tissue(tissue, FIRST_SEED)
+        volume = volume_of(image, tissue.spacing_um)
+        corrections = correct(find_cells(volume, DetectionSettings()), truth)
+        model = learn(volume, corrections, DetectionSettings()).model
+        rows = np.array(
+            [
+                [whole(*make_tissue(tissue, seed), tissue, one) for one in (None, model)]
+                for seed in range(FIRST_SEED + 1, FIRST_SEED + 1 + CHECKED)
+            ]
+        )
+        (_, _, before, _), (recall, precision, after, _) = rows.mean(axis=0)
+        kept = int(corrections.kept.sum())
+        print(
+            f"{name}: {kept} kept and {len(corrections) - kept} removed; F1 on {CHECKED} other "
+            f"volumes {before:.3f} before, {after:.3f} after (recall {recall:.3f} precision "
+            f"{precision:.3f})",
+            flush=True,
+        )
+
+
+def correct(table, truth):
+    """What a person who knows the truth makes of a table: false cells out, missed ones added."""
+    found = table[["z_um", "y_um", "x_um"]].to_numpy()
+    right, seen = match(found, truth.at_um, WITHIN_UM)
+    missed = np.delete(truth.at_um, seen, axis=0)
+    rows = pd.DataFrame(np.concatenate([found, missed]), columns=["z_um", "y_um", "x_um"])
+    rows["kept"] = (rows.index >= len(found)) | rows.index.isin(right)
+    return rows
+
+
+def whole(image, truth, tissue, model):
+    """Recall, precision, F1 and count in a whole volume."""
+    table = find_cells(volume_of(image, tissue.spacing_um), DetectionSettings(), model=model)
+    return accuracy(table[["z_um", "y_um", "x_um"]].to_numpy(), truth.at_um, WITHIN_UM)
+
+
 def report_crops(options):
     """Cells in both channels of a real crop, and recall of somata planted into it."""
     if options.crops is None:
@@ -209,6 +262,7 @@ PARTS = {
     "speed": report_speed,
     "tissue": report_tissue,
     "scores": report_scores,
+    "training": report_training,
     "crops": report_crops,
     "brain": report_brain,
 }
