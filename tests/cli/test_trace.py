@@ -28,7 +28,7 @@ def test_the_verb_says_threshold_length_and_where(ketamap, tmp_path, image):
     assert code == 0, err
     assert "sd of the noise (band " in out
     assert "mm of axon (band " in out
-    assert "soma voxels 0" in out
+    assert "0 of cell bodies" in out
     assert str(tmp_path / "trace" / "axons.parquet") in out
 
 
@@ -98,6 +98,8 @@ def test_labels_of_another_kind_of_file_are_refused(ketamap, tmp_path, image):
         ((*VOXEL, "--workers", "0"), "workers"),
         ((*VOXEL, "--memory", "10MB"), "GiB"),
         (("--voxel-um", "90,2,2"), "Axons cannot be followed"),
+        ((*VOXEL, "--fibre-sigma-um", "40"), "20 voxels of 2 um"),
+        ((*VOXEL, "--calibration", "."), "is a folder"),
     ],
 )
 def test_options_that_cannot_be_met_are_refused(ketamap, tmp_path, image, options, says):

@@ -117,8 +117,24 @@ def test_a_block_with_a_value_that_is_no_number_is_refused_by_place(tmp_path, ki
 
 def test_a_stack_needs_no_channel_but_accepts_the_first(images):
     assert open_image(images / "stack.ome.tif", channel=0).grid == GRID
-    with pytest.raises(ImageError, match="no channel 1: it has 1"):
+    with pytest.raises(ImageError, match="no channel 1: it has one; leave --channel out"):
         open_image(images / "stack.ome.tif", channel=1)
+
+
+def test_a_channel_that_is_not_there_is_refused_with_those_that_are(tmp_path):
+    tifffile.imwrite(
+        tmp_path / "two.ome.tif", np.zeros((4, 2, 5, 6), np.uint16), metadata={"axes": "ZCYX"}
+    )
+    with pytest.raises(ImageError, match="has no channel 2: give one of 0 to 1"):
+        open_image(tmp_path / "two.ome.tif", voxel_um=(5, 2, 2), channel=2)
+
+
+@pytest.mark.parametrize(("um", "verb"), [(2.0, "detect"), (25.0, "register")])
+def test_an_image_too_coarse_for_cells_is_for_registration(tmp_path, um, verb):
+    grid = VoxelGrid(shape=(4, 5, 6), spacing_um=(um, um, um))
+    write_image(tmp_path / "a.ome.zarr", np.zeros(grid.shape, np.uint16), grid)
+    said = describe_image(tmp_path / "a.ome.zarr").suggested_command
+    assert said.startswith(f"ketamap {verb} ")
 
 
 def test_describing_reads_no_voxels(images, monkeypatch):

@@ -174,6 +174,15 @@ def test_missing_files_and_unknown_suffixes_are_named(tmp_path):
         read_any_table(tmp_path / "a.csv")
     with pytest.raises(TableError, match=r"\.parquet, \.csv or \.csv\.gz"):
         read_any_table(tmp_path / "a.xlsx")
+    (tmp_path / "b.csv").mkdir()
+    with pytest.raises(MissingInputError, match=r"b\.csv is a folder"):
+        read_any_table(tmp_path / "b.csv")
+
+
+def test_a_table_with_semicolons_is_told_to_use_commas(tmp_path):
+    (tmp_path / "a.csv").write_text("animal;group\nm1;saline\n", encoding="utf-8")
+    with pytest.raises(TableError, match="separate columns by commas"):
+        read_animals(tmp_path / "a.csv")
 
 
 @pytest.mark.data

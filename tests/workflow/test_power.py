@@ -71,7 +71,10 @@ def test_published_noise_serves_without_a_pilot(tmp_path):
         ({}, "either a pilot table"),
         ({"noise": "nothing"}, "it has Davoudian"),
         ({"noise": "Aboharb"}, "it has Davoudian"),
-        ({"noise": "Dimmock", "question": Question(regions=("ACA",))}, "ACA cannot be tested"),
+        (
+            {"noise": "Dimmock", "question": Question(regions=("ACA",))},
+            "does not tell regions apart",
+        ),
     ],
 )
 def test_what_cannot_be_estimated_is_refused(tmp_path, how, message):

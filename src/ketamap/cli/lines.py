@@ -24,6 +24,10 @@ MANY_OUTSIDE = 0.2
 """Share of cells outside every region above which something is likely to be wrong."""
 
 
+MANY_SATURATED = 0.05
+"""Share of boxes with merged fibres above which a trace is said to be too short."""
+
+
 def extent_of(text: str) -> Extent:
     """Read the part of the brain an image shows.
 
@@ -118,7 +122,18 @@ def trace_lines(traced: Tracing) -> Iterator[str]:
         f"{axons.length_um.sum() / 1000:.2f} mm of axon (band "
         f"{axons.length_low_um.sum() / 1000:.2f} to {axons.length_high_um.sum() / 1000:.2f})"
     )
-    yield ", ".join(f"{k.replace('_', ' ')} {v:.4g}" for k, v in sorted(traced.quality.items()))
+    quality = traced.quality
+    yield (
+        f"{quality['labelled_share']:.1%} of the volume is axon; left out: "
+        f"{quality['small_objects']:.0f} small objects, {quality['thick_voxels']:.0f} voxels of "
+        f"vessels and other thick things, {quality['soma_voxels']:.0f} of cell bodies"
+    )
+    if quality["saturated_boxes_share"] > MANY_SATURATED:
+        yield (
+            f"Warning: in {quality['saturated_boxes_share']:.0%} of the boxes more than 10 % is "
+            f"labelled: fibres merge there and the length is too low. `ketamap quantify` gives "
+            f"corrected columns; too low a threshold does the same, so look at skeleton.ome.zarr."
+        )
 
 
 def balance_lines(out: Path) -> Iterator[str]:

@@ -302,6 +302,11 @@ def detect(
         reporter=ConsoleReporter(),
     )
     typer.echo(f"{len(cells)} cells -> {out}")
+    if not len(cells):
+        typer.echo(
+            "Warning: no cell was found. Is it the channel with the label, are --voxel-um and "
+            "--soma-diameter-um right, and is --min-score not too high?"
+        )
     if spike_in:
         path, lines = check_by_spikes(
             image,

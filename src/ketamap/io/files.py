@@ -26,6 +26,13 @@ _LEAST_PIECES = 3
 """Samples of each file of a larger input: its start, middle and end."""
 
 
+def no_file(path: Path) -> MissingInputError:
+    """Return the error that says why a path is no file: nothing there, or a folder."""
+    if path.is_dir():
+        return MissingInputError(f"{path} is a folder. Give the file in it that is meant.")
+    return MissingInputError(f"{path} is not there. Check the path.")
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Give a temporary path beside ``path``; rename it over ``path`` when all went well.

@@ -21,6 +21,10 @@ SPACING_TOLERANCE = 0.01
 for rounding in metadata, far below the 5 % or more of a wrong objective or z step."""
 
 
+CELLS_UM = 20.0
+"""Voxels coarser than this show no cells of ordinary size; such an image is for registration."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageSummary:
     """What `ketamap inspect` shows."""
@@ -130,7 +134,7 @@ def _stored(path: Path) -> StoredImage:
 def _opener(path: Path) -> Callable[[Path], StoredImage]:
     if not path.exists():
         near = _nearest_folder(path)
-        msg = f"{path} is not there ({near} is). Check the path."
+        msg = f"{path} is not there (the folder {near} is). Check the path."
         raise MissingInputError(msg)
     if path.is_file():
         return open_tiff
@@ -176,13 +180,22 @@ def _fixed(stored: StoredImage, channel: int | None) -> dict[str, int]:
         raise ImageError(msg)
     chosen = 0 if channel is None else channel
     if not 0 <= chosen < n:
-        msg = f"{stored.path} has no channel {chosen}: it has {n}, counted from 0."
+        msg = f"{stored.path} has no channel {chosen}: {_channels_there(n)}."
         raise ImageError(msg)
     return {axis: chosen if axis == "c" else 0 for axis in stored.axes if axis in "ct"}
 
 
+def _channels_there(n: int) -> str:
+    return "it has one; leave --channel out" if n == 1 else f"give one of 0 to {n - 1}"
+
+
 def _suggestion(stored: StoredImage) -> str:
     """Return a command to start from, with a gap only where the user must decide."""
+    if stored.spacing_um is not None and sorted(stored.spacing_um)[1] > CELLS_UM:
+        return (
+            f"ketamap register {shlex.quote(stored.path)} --orientation ZYX "
+            f"--atlas NAME --out DIR   (too coarse for cells of 15 um)"
+        )
     parts = ["ketamap", "detect", shlex.quote(stored.path)]
     parts += [] if stored.spacing_um else ["--voxel-um", "Z,Y,X"]
     parts += ["--channel", "0"] if len(stored.channels) > 1 else []

@@ -113,6 +113,8 @@ def _from_tiff(path: Path, shape: Zyx[int]) -> LabelledBox:
                 plane = page.asarray().reshape(shape[1:])  # type: ignore[union-attr]
                 if plane.any():
                     planes[z] = plane
+    except InputError:
+        raise
     except (tifffile.TiffFileError, ValueError, OSError) as error:
         msg = f"{path} cannot be read as a TIFF stack of labels ({error})."
         raise InputError(msg) from error

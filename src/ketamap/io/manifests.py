@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from ketamap.core.errors import InputError, MissingInputError
-from ketamap.io.files import replacing
+from ketamap.core.errors import InputError
+from ketamap.io.files import no_file, replacing
 
 
 def write_json(path: Path, mapping: Mapping[str, Any]) -> None:
@@ -45,8 +45,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """
     path = Path(path)
     if not path.is_file():
-        msg = f"{path} is not there. Check the path."
-        raise MissingInputError(msg)
+        raise no_file(path)
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:  # JSON and UTF-8 errors both are

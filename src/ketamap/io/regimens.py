@@ -25,8 +25,8 @@ from ketamap.core.dosing import (
     Subject,
     repeat,
 )
-from ketamap.core.errors import InputError, MissingInputError, TableError
-from ketamap.io.files import replacing
+from ketamap.core.errors import InputError, TableError
+from ketamap.io.files import no_file, replacing
 from ketamap.io.study_files import faults_of, read_yaml
 
 _HOURS = {"min": 1.0 / 60.0, "h": 1.0, "d": 24.0, "days": 24.0, "weeks": 168.0}
@@ -211,8 +211,7 @@ def read_event_table(path: Path) -> pd.DataFrame:
     """
     path = Path(path)
     if not path.is_file():
-        msg = f"{path} is not there. Check the path."
-        raise MissingInputError(msg)
+        raise no_file(path)
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False, comment="#")
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:

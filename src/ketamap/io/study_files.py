@@ -10,8 +10,9 @@ from typing import Annotated, Any, get_args
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from ketamap.core.errors import InputError, MissingInputError
+from ketamap.core.errors import InputError
 from ketamap.core.settings import Extent
+from ketamap.io.files import no_file
 
 _NULLS = ("", "~", "null", "Null", "NULL")
 """Plain words that mean "nothing" in YAML."""
@@ -129,8 +130,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         If it is not YAML, not a mapping, or a key repeats.
     """
     if not path.is_file():
-        msg = f"{path} is not there. Check the path."
-        raise MissingInputError(msg)
+        raise no_file(path)
     try:
         content = yaml.load(path.read_text(encoding="utf-8"), Loader=_TextLoader)
     except (yaml.YAMLError, UnicodeDecodeError) as error:

@@ -43,8 +43,10 @@ def check_frame(frame: pd.DataFrame, schema: TableSchema, where: str) -> pd.Data
         Listing every fault: missing columns, values of the wrong type, missing values,
         values out of range, rows that repeat the key.
     """
+    have = ", ".join(map(str, frame.columns))
+    commas = "; separate columns by commas" if len(frame.columns) == 1 and ";" in have else ""
     faults = [
-        f"column {name} is not there (there are: {', '.join(map(str, frame.columns))})"
+        f"column {name} is not there (there are: {have}){commas}"
         for name in schema.required
         if name not in frame.columns
     ]

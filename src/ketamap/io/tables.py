@@ -12,9 +12,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ketamap.core.errors import MissingInputError, TableError
+from ketamap.core.errors import TableError
 from ketamap.core.tables import ATLAS_POSITION, SAMPLE_POSITION, TableSchema
-from ketamap.io.files import replacing
+from ketamap.io.files import no_file, replacing
 from ketamap.io.table_checks import check_frame, text_columns
 
 _MISSING = ("", "NA", "NaN", "nan", "None", "null")
@@ -159,8 +159,7 @@ def _kind(path: Path) -> str:
 def _frame(path: Path, text: frozenset[str]) -> pd.DataFrame:
     kind = _kind(path)
     if not path.is_file():
-        msg = f"{path} is not there. Check the path."
-        raise MissingInputError(msg)
+        raise no_file(path)
     try:
         frame = _read_parquet(path) if kind == ".parquet" else _read_csv(path, text)
     except (pa.ArrowInvalid, ValueError, gzip.BadGzipFile, EOFError) as error:

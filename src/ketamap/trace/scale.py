@@ -72,9 +72,18 @@ def plan_ridges(grid: VoxelGrid, settings: TracingSettings) -> RidgePlan:
     Raises
     ------
     InputError
-        If voxels are so coarse along an axis that no fibre can be followed.
+        If voxels are so coarse along an axis that no fibre can be followed, or so fine that a
+        fibre is needlessly many voxels wide.
     """
-    sigma = max(settings.fibre_sigma_um, sorted(grid.spacing_um)[1])
+    middle_um = sorted(grid.spacing_um)[1]
+    sigma = max(settings.fibre_sigma_um, middle_um)
+    if sigma > FINEST_PER_SIGMA * middle_um:
+        msg = (
+            f"fibre_sigma_um {sigma:g} is {sigma / middle_um:.0f} voxels of {middle_um:g} um; at "
+            f"most {FINEST_PER_SIGMA:g} are traced. It is the standard deviation of one fibre's "
+            f"cross-section: check it and the voxel size, or use a coarser level of the image."
+        )
+        raise InputError(msg)
     for axis, um in zip("zyx", grid.spacing_um, strict=True):
         if um > COARSEST_PER_SIGMA * sigma:
             msg = (
@@ -104,6 +113,10 @@ def plan_ridges(grid: VoxelGrid, settings: TracingSettings) -> RidgePlan:
 
 COARSEST_PER_SIGMA = 6.0
 """A voxel may be this many filter widths long along one axis."""
+
+
+FINEST_PER_SIGMA = 10.0
+"""A filter width may be this many voxels: wider ones take hours and show nothing more."""
 
 
 def _half_kernel(sigma_um: float, voxel_um: float) -> NDArray[np.float32]:

@@ -113,7 +113,7 @@ def power(
         _pilot(table, animals, design, counts, atlas) if table else (_library(str(noise)), 0.05)
     )
     plan = PowerPlan(alpha=alpha, changed=ask.changed)
-    _require_regions(ask.regions, found)
+    _require_regions(ask.regions, found, published=table is None)
     average, by_region = power_frames(found, plan, folds=ask.folds)
     needed = pd.concat(
         [
@@ -177,7 +177,13 @@ def _library(name: str) -> Noise:
     return library_noise(fitting[0] if len(fitting) == 1 else name)
 
 
-def _require_regions(regions: Sequence[str], found: Noise) -> None:
+def _require_regions(regions: Sequence[str], found: Noise, *, published: bool) -> None:
+    if regions and published:
+        msg = (
+            f"Published noise does not tell regions apart, so none can be asked for "
+            f"({', '.join(regions)}). Leave --region out, or give a pilot table."
+        )
+        raise InputError(msg)
     unknown = [r for r in regions if r not in found.acronyms]
     if unknown:
         few = ", ".join(found.acronyms[:8])

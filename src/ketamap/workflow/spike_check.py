@@ -63,9 +63,12 @@ def spike_lines(table: pd.DataFrame) -> list[str]:
     if table.empty:
         return ["no somata planted: no cells were detected to plant beside"]
     lines = [f"{len(table)} somata planted, {table.found.mean():.1%} found"]
-    for column in ("contrast", "neighbours"):
+    for column, name in (
+        ("contrast", "contrast (grey levels above the tissue)"),
+        ("neighbours", "detected cells nearby"),
+    ):
         lines += [
-            f"  {column} {row.least:.4g} to {row.most:.4g}: {row.recall:.1%} of {row.planted}"
+            f"  {name} {row.least:.4g} to {row.most:.4g}: {row.recall:.1%} of {row.planted}"
             for row in recall_by_thirds(table, column).itertuples()
         ]
     return lines
