@@ -9,7 +9,7 @@ import pytest
 from ketamap.core.errors import InputError, MissingInputError, TableError
 from ketamap.io.regimens import read_regimen
 from ketamap.simulate.engine import simulate
-from ketamap.workflow.simulation_fit import fit, fit_table
+from ketamap.workflow.simulation_fit import _spread, fit, fit_table
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 REGIMEN = EXAMPLES / "regimen_mouse_single.yaml"
@@ -30,6 +30,7 @@ def test_one_subject_is_fitted_and_what_the_data_do_not_tell_is_named(one_subjec
     table = pd.read_csv(done.estimates).set_index("parameter")
     assert table.loc["CL", "low_95"] <= 0.16 <= table.loc["CL", "high_95"]
     assert done.lines[-1].startswith("not identifiable: gain_bdnf")
+    assert " L/h (" in done.lines[0]
     page = done.page.read_text(encoding="utf-8")
     for told in (
         "L/h",
@@ -51,6 +52,15 @@ def test_the_example_of_six_mice_is_fitted_together(tmp_path):
     assert 0.0 < table.loc["CL", "spread_sd_ln"] < 1.0
     assert len(pd.read_csv(tmp_path / "o" / "animals.csv")) == 6
     assert "Lindstrom and Bates" in done.page.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("identified", "says"), [(True, "animals 0.25 (SD of ln)"), (False, "animals not identifiable")]
+)
+def test_a_spread_that_the_data_do_not_tell_is_not_given_as_a_number(identified, says):
+    row = {"spread_sd_ln": 0.25, "spread_identified": identified}
+    assert _spread(row).endswith(says)
+    assert _spread({}) == ""
 
 
 def test_wrong_input_is_refused_before_anything_is_written(one_subject, tmp_path):

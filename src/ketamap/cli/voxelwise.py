@@ -60,7 +60,7 @@ def voxelwise(
     for one in result.maps:
         found = one.clusters.table
         names = ", ".join(
-            f"{r.peak_acronym} {'+' if r.direction == 'up' else '-'}{r.size_mm3:.2f} mm3"
+            f"{r.peak_acronym} {r.direction} in {r.size_mm3:.2g} mm3"
             for r in found.head(6).itertuples(index=False)
         )
         typer.echo(

@@ -111,10 +111,14 @@ def _registration_figures(quality: RegistrationQuality | None) -> tuple[tuple[st
     return (
         ("Likeness to template, whole (NCC)", number(quality.ncc, 3)),
         ("Likeness to template, local (LNCC)", number(quality.lncc, 3)),
-        ("Estimated position error, median", _micrometres(quality.error_median_um)),
+        ("Estimated position error, median", _estimated(quality.error_median_um)),
         ("Least local volume ratio", number(quality.least_jacobian, 2)),
         ("Round trip, 95th percentile", _micrometres(quality.inverse_error_p95_um)),
     )
+
+
+def _estimated(value: float) -> str:
+    return _micrometres(value) if math.isfinite(value) else "not estimated"
 
 
 def _micrometres(value: float) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -410,15 +411,22 @@ def _why(row: Mapping[str, object]) -> str:
     return f"{row['parameter']} ({bounds(float(str(row['low_95'])), float(str(row['high_95'])))})"
 
 
+def _spread(row: Mapping[Hashable, Any]) -> str:
+    if "spread_sd_ln" not in row:
+        return ""
+    if not row["spread_identified"]:
+        return ", spread between animals not identifiable"
+    return f", spread between animals {row['spread_sd_ln']:.2f} (SD of ln)"
+
+
 def _lines(found: Fit | PopulationFit) -> tuple[str, ...]:
     table = found.estimates
+    units = _parameter_units()
     lines = [
-        f"{row['parameter']} = {short_number(row['value'])} "
-        f"({bounds(row['low_95'], row['high_95'])})"
-        + (f", spread between animals {row['spread_sd_ln']:.2f} (SD of ln)"
-           if "spread_sd_ln" in row else "")
+        f"{row['parameter']} = {short_number(row['value'])} {units.get(str(row['parameter']), '')} "
+        f"({bounds(row['low_95'], row['high_95'])})" + _spread(row)
         for row in table.to_dict("records")
-    ]  # fmt: skip
+    ]
     unknown = [_why(row) for row in _open(table)]
     return (*lines, *([f"not identifiable: {'; '.join(unknown)}"] if unknown else []))
 
