@@ -256,3 +256,9 @@ def test_nested_settings_are_flattened_with_their_path():
         ("a.c", "1, 2"),
         ("d", "x"),
     ]
+
+
+def test_a_position_error_that_was_not_estimated_is_said_to_be(html):
+    figures = re.findall(r"Estimated position error, median</\w+>\s*<\w+[^>]*>([^<]*)<", html)
+    assert figures
+    assert set(figures) == {"not estimated"}

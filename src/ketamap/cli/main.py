@@ -34,7 +34,9 @@ app = typer.Typer(
 
 app.add_typer(simulate_app, name="simulate")
 
-Image = Annotated[Path, typer.Argument(help="TIFF stack, folder of TIFF planes, or OME-Zarr.")]
+Image = Annotated[
+    Path, typer.Argument(metavar="IMAGE", help="TIFF stack, folder of TIFF planes, or OME-Zarr.")
+]
 VoxelUm = Annotated[
     str | None,
     typer.Option("--voxel-um", metavar="Z,Y,X", help="Voxel size in um; default: the file's."),

@@ -12,7 +12,10 @@ from ketamap.cli.parsing import parse_bytes, parse_voxel_um
 
 
 def trace(
-    image: Annotated[Path, typer.Argument(help="TIFF stack, folder of TIFF planes, or OME-Zarr.")],
+    image: Annotated[
+        Path,
+        typer.Argument(metavar="IMAGE", help="TIFF stack, folder of TIFF planes, or OME-Zarr."),
+    ],
     out: Annotated[Path, typer.Option("--out", help="Folder to write.")],
     voxel_um: Annotated[
         str | None,
