@@ -50,6 +50,16 @@ def test_a_dark_image_has_no_axons(ketamap, tmp_path):
     assert "0 rows" in out
 
 
+def test_padding_is_warned_of_and_tissue_to_the_borders_is_not(ketamap, tmp_path, image):
+    padded = np.concatenate([fibre_image(), np.zeros_like(fibre_image())], axis=2)
+    tifffile.imwrite(tmp_path / "padded.tif", padded)
+    code, out, err = ketamap("trace", tmp_path / "padded.tif", *VOXEL, "--out", tmp_path / "p")
+    assert code == 0, err
+    assert "repeats its least intensity" in out
+    _, plain, _ = ketamap("trace", image, *VOXEL, "--out", tmp_path / "t")
+    assert "repeats its least intensity" not in plain
+
+
 def labels_of(kind, folder):
     """Labels that cannot be used, and a word of the complaint."""
     painted = np.ones(SHAPE, np.uint8)

@@ -184,3 +184,9 @@ def test_what_cannot_be_traced_is_refused_before_anything_is_read(image):
         trace_axons(volume_of(image.astype(complex)))
     with pytest.raises(InputError, match="y_um"):
         trace_axons(volume_of(image), cells=pd.DataFrame({"z_um": [1.0]}))
+
+
+def test_the_share_of_padding_is_told(image, tracing):
+    assert tracing.quality["constant_share"] == 0.0
+    padded = trace_axons(volume_of(np.concatenate([image, np.zeros_like(image)], axis=0)))
+    assert padded.quality["constant_share"] == pytest.approx(0.5, abs=0.05)

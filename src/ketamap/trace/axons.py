@@ -235,6 +235,7 @@ def _quality(
         "noise": float(seen.levels.noise_at(np.array(seen.levels.middle))),
         "dark": seen.levels.dark,
         "offset": seen.levels.offset,
+        "constant_share": seen.constant,
         "saturated_boxes_share": float(np.sum(occupancy > SATURATED_OCCUPANCY) / boxes),
         "small_objects": float(sum(p.small_objects for p in parts)),
         "small_voxels": float(sum(p.small_voxels for p in parts)),

@@ -118,6 +118,9 @@ class Survey:
     clear: float
     """Share of the voxels that are far enough from any fibre to be decoys."""
 
+    constant: float
+    """Share of the voxels that repeat the least intensity in runs: padding, not image."""
+
 
 def survey(volume: Volume, plan: RidgePlan) -> Survey:
     """Measure the levels of a volume on a fixed lattice of boxes.
@@ -151,8 +154,26 @@ def survey(volume: Volume, plan: RidgePlan) -> Survey:
     scores = np.sort(np.concatenate([p[0] for p in pairs]))
     decoys = np.sort(np.concatenate([p[1] for p in pairs]))
     return Survey(
-        levels=levels, scores=scores, decoys=decoys, clear=len(decoys) / max(len(scores), 1)
+        levels=levels,
+        scores=scores,
+        decoys=decoys,
+        clear=len(decoys) / max(len(scores), 1),
+        constant=constant_share([box for _, box in boxes]),
     )
+
+
+def constant_share(boxes: list[NDArray[np.generic]]) -> float:
+    """Share of the voxels that have the least intensity of all, as have their 26 neighbours.
+
+    Noise does not do that; the zeros beside stitched tiles, or a background that was subtracted
+    and cut off, do.
+    """
+    least = min(box.min() for box in boxes)
+    cube = np.ones((3, 3, 3), dtype=np.bool_)
+    alike = sum(
+        int(ndimage.binary_erosion(box == least, cube, border_value=1).sum()) for box in boxes
+    )
+    return alike / sum(box.size for box in boxes)
 
 
 def _sample(
