@@ -12,6 +12,19 @@ import typer
 
 from ketamap import __version__
 from ketamap.cli.console import ConsoleReporter
+from ketamap.cli.options import (
+    AtlasDir,
+    AtlasName,
+    Background,
+    BackgroundChannel,
+    Channel,
+    Image,
+    Memory,
+    OutFolder,
+    OutTable,
+    Threads,
+    VoxelUm,
+)
 from ketamap.cli.parsing import parse_bytes, parse_iterations, parse_voxel_um
 from ketamap.cli.power import power as estimate_power
 from ketamap.cli.simulate import app as simulate_app
@@ -33,29 +46,6 @@ app = typer.Typer(
 )
 
 app.add_typer(simulate_app, name="simulate")
-
-Image = Annotated[
-    Path, typer.Argument(metavar="IMAGE", help="TIFF stack, folder of TIFF planes, or OME-Zarr.")
-]
-VoxelUm = Annotated[
-    str | None,
-    typer.Option("--voxel-um", metavar="Z,Y,X", help="Voxel size in um; default: the file's."),
-]
-Channel = Annotated[
-    int | None, typer.Option(help="Channel to use, counted from 0, of an image with several.")
-]
-AtlasName = Annotated[
-    str, typer.Option("--atlas", help="BrainGlobe name, or phantom_mouse_<25 to 200>um.")
-]
-AtlasDir = Annotated[
-    Path | None,
-    typer.Option(
-        help="Folder with atlases in BrainGlobe's layout; default: your BrainGlobe cache."
-    ),
-]
-Memory = Annotated[str, typer.Option(metavar="SIZE", help="Memory to stay within.")]
-OutFolder = Annotated[Path, typer.Option("--out", help="Folder to write.")]
-OutTable = Annotated[Path, typer.Option("--out", help="Table to write: .parquet or .csv.")]
 
 
 def main() -> None:
@@ -209,7 +199,7 @@ def register(
     refits: Annotated[
         int, typer.Option(help="Repeated fits that the position error is estimated from; 0: none.")
     ] = 4,
-    threads: Annotated[int, typer.Option(help="Threads.")] = 1,
+    threads: Threads = 1,
 ) -> None:
     """Align a brain to an atlas; exit code 1 if the result must not be used."""
     from ketamap.cli.lines import extent_of, quality_lines
@@ -266,12 +256,8 @@ def detect(
     ],
     voxel_um: VoxelUm = None,
     channel: Channel = None,
-    background: Annotated[
-        Path | None, typer.Option(help="Image of the same shape without the label.")
-    ] = None,
-    background_channel: Annotated[
-        int | None, typer.Option(help="Channel to use of a background with several.")
-    ] = None,
+    background: Background = None,
+    background_channel: BackgroundChannel = None,
     soma_diameter_um: Annotated[float, typer.Option(help="Diameter of a soma, um.")] = 15.0,
     min_score: Annotated[float, typer.Option(help="Leave out cells scored below (0 to 1).")] = 0.5,
     model: Annotated[
@@ -282,7 +268,7 @@ def detect(
         int, typer.Option(min=0, help="Somata to plant into a copy, to tell how many are missed.")
     ] = 0,
     memory: Memory = "4GB",
-    workers: Annotated[int, typer.Option(help="Threads.")] = 1,
+    workers: Threads = 1,
 ) -> None:
     """Find cells; the threshold calibrates itself on the image."""
     from ketamap.core.settings import DetectionSettings

@@ -8,22 +8,24 @@ from typing import Annotated
 import typer
 
 from ketamap.cli.console import ConsoleReporter
+from ketamap.cli.options import (
+    AtlasDir,
+    Channel,
+    Image,
+    Memory,
+    OutFolder,
+    OutTable,
+    Threads,
+    VoxelUm,
+)
 from ketamap.cli.parsing import parse_bytes, parse_voxel_um
 
 
 def trace(
-    image: Annotated[
-        Path,
-        typer.Argument(metavar="IMAGE", help="TIFF stack, folder of TIFF planes, or OME-Zarr."),
-    ],
-    out: Annotated[Path, typer.Option("--out", help="Folder to write.")],
-    voxel_um: Annotated[
-        str | None,
-        typer.Option("--voxel-um", metavar="Z,Y,X", help="Voxel size in um; default: the file's."),
-    ] = None,
-    channel: Annotated[
-        int | None, typer.Option(help="Channel to use, counted from 0, of an image with several.")
-    ] = None,
+    image: Image,
+    out: OutFolder,
+    voxel_um: VoxelUm = None,
+    channel: Channel = None,
     calibrate: Annotated[
         Path | None,
         typer.Option(
@@ -54,8 +56,8 @@ def trace(
     probability: Annotated[
         bool, typer.Option("--probability", help="Also write probability.ome.zarr.")
     ] = False,
-    memory: Annotated[str, typer.Option(metavar="SIZE", help="Memory to stay within.")] = "4GB",
-    workers: Annotated[int, typer.Option(help="Threads.")] = 1,
+    memory: Memory = "4GB",
+    workers: Threads = 1,
 ) -> None:
     """Trace axons and measure their length; the threshold comes with its band."""
     from ketamap.cli.lines import trace_lines
@@ -88,7 +90,7 @@ def trace(
 
 def quantify(
     registration: Annotated[Path, typer.Option(help="Folder written by `ketamap register`.")],
-    out: Annotated[Path, typer.Option("--out", help="Table to write: .parquet or .csv.")],
+    out: OutTable,
     cells: Annotated[Path | None, typer.Option(help="Table written by `ketamap detect`.")] = None,
     axons: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder written by `ketamap trace`.")
@@ -96,12 +98,7 @@ def quantify(
     animal: Annotated[
         str | None, typer.Option(help="Identifier in the table; default: the folder's name.")
     ] = None,
-    atlas_dir: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder with atlases in BrainGlobe's layout; default: your BrainGlobe cache."
-        ),
-    ] = None,
+    atlas_dir: AtlasDir = None,
     accept_failed: Annotated[
         bool, typer.Option("--accept-failed", help="Count although the registration failed.")
     ] = False,

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ketamap.cli.console import ConsoleReporter
+from ketamap.cli.options import Background, BackgroundChannel, Channel, Memory, Threads, VoxelUm
 from ketamap.cli.parsing import parse_bytes, parse_voxel_um
 
 
@@ -21,27 +22,18 @@ def train_detector(
         ),
     ],
     out: Annotated[Path, typer.Option("--out", help="Model to write: .json.")],
-    voxel_um: Annotated[
-        str | None,
-        typer.Option("--voxel-um", metavar="Z,Y,X", help="Voxel size in um; default: the file's."),
-    ] = None,
-    channel: Annotated[
-        int | None, typer.Option(help="Channel to use, counted from 0, of an image with several.")
-    ] = None,
-    background: Annotated[
-        Path | None, typer.Option(help="Image of the same shape without the label.")
-    ] = None,
-    background_channel: Annotated[
-        int | None, typer.Option(help="Channel to use of a background with several.")
-    ] = None,
+    voxel_um: VoxelUm = None,
+    channel: Channel = None,
+    background: Background = None,
+    background_channel: BackgroundChannel = None,
     soma_diameter_um: Annotated[
         float, typer.Option(help="Diameter that the cells were detected with, um.")
     ] = 15.0,
     min_score: Annotated[
         float, typer.Option(help="Score from which on cells were shown to you (0 to 1).")
     ] = 0.5,
-    memory: Annotated[str, typer.Option(metavar="SIZE", help="Memory to stay within.")] = "4GB",
-    workers: Annotated[int, typer.Option(help="Threads.")] = 1,
+    memory: Memory = "4GB",
+    workers: Threads = 1,
 ) -> None:
     """Adapt the score of cells to your own corrections; use it with `detect --model`."""
     from ketamap.core.settings import DetectionSettings

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ketamap.cli.console import ConsoleReporter
+from ketamap.cli.options import AtlasDir, Memory, OutFolder
 from ketamap.cli.parsing import parse_bytes
 
 
@@ -15,7 +16,7 @@ def voxelwise(
     folder: Annotated[
         Path, typer.Argument(metavar="STUDY_FOLDER", help="Folder written by `ketamap run`.")
     ],
-    out: Annotated[Path, typer.Option("--out", help="Folder to write.")],
+    out: OutFolder,
     design: Annotated[
         Path | None,
         typer.Option(metavar="DESIGN.yaml", help="What is compared; default: as in the study."),
@@ -29,10 +30,8 @@ def voxelwise(
     seed: Annotated[int, typer.Option(help="Another seed, other relabelings.")] = 0,
     connectivity: Annotated[int, typer.Option(help="Neighbours of a voxel: 6 or 26.")] = 6,
     workers: Annotated[int | None, typer.Option(help="Threads; default: one per core.")] = None,
-    memory: Annotated[str, typer.Option(metavar="SIZE", help="Memory to stay within.")] = "4GB",
-    atlas_dir: Annotated[
-        Path | None, typer.Option(help="Folder with atlases in BrainGlobe's layout.")
-    ] = None,
+    memory: Memory = "4GB",
+    atlas_dir: AtlasDir = None,
     accept_failed: Annotated[
         bool, typer.Option("--accept-failed", help="Use brains whose registration failed.")
     ] = False,
