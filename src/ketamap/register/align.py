@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ketamap.core.atlas import Atlas
 from ketamap.core.errors import RegistrationError
 from ketamap.core.progress import Progress, silent
-from ketamap.core.registration import ErrorMap, Registration
+from ketamap.core.registration import Registration
 from ketamap.core.settings import Extent, RegistrationSettings
 from ketamap.core.space import ATLAS_ORIENTATION, Orientation, VoxelGrid
 from ketamap.core.transform import AffineMap, DisplacementField, Transform
@@ -92,7 +92,7 @@ def align(
     moving = Picture(image=enhance(turned), grid=upright)
     schedule = Schedule(deformable=settings.iterations, threads=settings.threads)
     fitted = fit(fixed, moving, schedule)
-    progress(95.0, _STEPS)
+    progress(80.0, _STEPS)
 
     back = AffineMap(turn.matrix(grid)).inverse()
     transform = Transform(
@@ -100,7 +100,16 @@ def align(
         outward=_with_margin(fitted.outward),
         inward=_with_margin(fitted.inward),
     )
-    error = _estimate(fitted, atlas, Picture(image=turned, grid=upright), extent, missing, settings)
+    error = None
+    if settings.refits:
+        error = estimate_error(
+            fitted,
+            reference_at(atlas, REFIT_RESOLUTION_UM, extent, missing=missing),
+            Picture(image=turned, grid=upright),
+            refits=settings.refits,
+            threads=settings.threads,
+            progress=lambda d, n: progress(80.0 + 15.0 * d / n, _STEPS),
+        )
     quality_grid = isotropic_grid(grid, QUALITY_RESOLUTION_UM)
     quality = assess(
         resample_to(sample, grid, quality_grid),
@@ -122,22 +131,6 @@ def align(
         missing=missing,
         error=error,
         settings=settings,
-    )
-
-
-def _estimate(
-    fitted: Transform,
-    atlas: Atlas,
-    upright: Picture,
-    extent: Extent,
-    missing: tuple[str, ...],
-    settings: RegistrationSettings,
-) -> ErrorMap | None:
-    if settings.refits == 0:
-        return None
-    reference = reference_at(atlas, REFIT_RESOLUTION_UM, extent, missing=missing)
-    return estimate_error(
-        fitted, reference, upright, refits=settings.refits, threads=settings.threads
     )
 
 
