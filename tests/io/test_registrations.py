@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 
 from ketamap.core.errors import InputError, MissingInputError
-from ketamap.core.registration import ErrorMap, Registration, RegistrationQuality
+from ketamap.core.registration import (
+    ErrorMap,
+    Registration,
+    RegistrationQuality,
+    TissueMask,
+)
 from ketamap.core.settings import RegistrationSettings
 from ketamap.core.space import Orientation, VoxelGrid
 from ketamap.core.transform import AffineMap, DisplacementField, Transform
@@ -36,6 +41,7 @@ def a_registration(seed=0, ncc=0.9):
         atlas_dir=Path("atlases"),
         extent="left",
         missing=("CB", "MY"),
+        tissue=TissueMask(grid=inward, present=rng.random(inward.shape) > 0.3),
         error=ErrorMap(
             grid=outward, error_um=np.arange(60.0, dtype=np.float32).reshape(outward.shape)
         ),
@@ -61,6 +67,8 @@ def test_loading_gives_back_what_was_saved(tmp_path):
     np.testing.assert_array_equal(loaded.transform.affine.matrix, saved.transform.affine.matrix)
     assert loaded.error.grid == saved.error.grid
     np.testing.assert_array_equal(loaded.error.error_um, saved.error.error_um)
+    assert loaded.tissue.grid == saved.tissue.grid
+    np.testing.assert_array_equal(loaded.tissue.present, saved.tissue.present)
     for way in ("outward", "inward"):
         ours, theirs = getattr(loaded.transform, way), getattr(saved.transform, way)
         assert ours.grid == theirs.grid

@@ -136,7 +136,7 @@ def test_what_the_image_does_not_show_is_missing_and_never_zero():
 def test_the_empty_side_of_a_half_brain_is_missing_and_its_length_accounted_for(extent):
     warp = transform()
     one_side = carry_annotation(warp, ATLAS, measuring_grid(SAMPLE, warp, ATLAS), extent=extent)
-    result = quantified(carried=one_side, extent=extent)
+    result = quantified(carried=one_side)
     other = "left" if extent == "right" else "right"
     assert result.regions.set_index("hemisphere").total[other].isna().all()
     whole = quantified().balance

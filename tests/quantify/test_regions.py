@@ -151,7 +151,6 @@ def test_the_empty_side_of_a_half_brain_is_missing_and_its_cells_are_accounted_f
         transform=warp,
         atlas=ATLAS,
         carried=carry_annotation(warp, ATLAS, grid, extent=extent),
-        extent=extent,
     )
     table = result.regions.set_index("hemisphere")
     assert table.total[other].isna().all()

@@ -10,6 +10,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ketamap.core.errors import InputError
 from ketamap.core.settings import Extent, RegistrationSettings
 from ketamap.core.space import FloatArray, Orientation, VoxelGrid
 from ketamap.core.transform import Transform
@@ -35,6 +36,27 @@ class ErrorMap:
         index, inside = self.grid.nearest_index(atlas_um)
         found = self.error_um[tuple(index.T)].astype(np.float64)
         return np.where(inside, found, np.nan)
+
+
+@dataclass(frozen=True, eq=False, slots=True, kw_only=True)
+class TissueMask:
+    """Where a sample has tissue: holes, tears and what was cut away are not there."""
+
+    grid: VoxelGrid
+    """Voxels of the mask, sample um."""
+
+    present: NDArray[np.bool_]
+    """Whether there is tissue, shape ``grid.shape``."""
+
+    def __post_init__(self) -> None:
+        if self.present.shape != self.grid.shape:
+            msg = f"A mask of shape {self.present.shape} has a grid of {self.grid.shape}."
+            raise InputError(msg)
+
+    def at(self, sample_um: ArrayLike) -> NDArray[np.bool_]:
+        """Read the nearest voxel, ``(n,)``; beyond the grid nothing is known to be missing."""
+        index, inside = self.grid.nearest_index(sample_um)
+        return np.asarray(self.present[tuple(index.T)] | ~inside)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +112,9 @@ class Registration:
 
     missing: tuple[str, ...] = ()
     """Acronyms of structures that the image does not show, with all that they hold."""
+
+    tissue: TissueMask | None = None
+    """Where the sample has tissue; None: wherever the image shows the brain."""
 
     error: ErrorMap | None = None
     """Estimated position error; None: not estimated."""

@@ -173,6 +173,15 @@ REGIONS = TableSchema(
             for part in ("own", "total")
         ),
         Column(
+            name="covered_fraction",
+            kind="real",
+            meaning="part of the region, with its descendants, that the image shows",
+            required=False,
+            nullable=True,
+            least=0.0,
+            most=1.0,
+        ),
+        Column(
             name="border_fraction",
             kind="real",
             meaning="part of the total that lies within the position error of the border",

@@ -11,14 +11,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ketamap.core.errors import InputError, MissingInputError
-from ketamap.core.registration import ErrorMap, Registration, RegistrationQuality
+from ketamap.core.registration import (
+    ErrorMap,
+    Registration,
+    RegistrationQuality,
+    TissueMask,
+)
 from ketamap.core.settings import RegistrationSettings
 from ketamap.core.space import Orientation, VoxelGrid
 from ketamap.core.transform import AffineMap, DisplacementField, Transform
 from ketamap.io.files import replacing_folder
 from ketamap.io.manifests import read_json, write_json
 
-_FORMAT = "ketamap registration 2"
+_FORMAT = "ketamap registration 3"
 """Name and version of the folder's layout."""
 
 _TRANSFORM, _RECORD, _QUALITY = "transform.npz", "registration.json", "qc.json"
@@ -126,6 +131,7 @@ def _record(registration: Registration) -> dict[str, Any]:
         "extent": registration.extent,
         "missing": registration.missing,
         "error_grid": None if registration.error is None else registration.error.grid,
+        "tissue_grid": None if registration.tissue is None else registration.tissue.grid,
         "sample_grid": registration.sample_grid,
         "outward_grid": registration.transform.outward.grid,
         "inward_grid": registration.transform.inward.grid,
@@ -147,6 +153,7 @@ def _registration(folder: Path, record: dict[str, Any], qc: dict[str, Any]) -> R
     return Registration(
         transform=_load_transform(folder / _TRANSFORM, record),
         error=_load_error(folder / _TRANSFORM, record),
+        tissue=_load_tissue(folder / _TRANSFORM, record),
         quality=_quality_of(qc),
         sample_grid=_grid(record["sample_grid"]),
         orientation=Orientation(record["orientation"]),
@@ -176,6 +183,8 @@ def _save_arrays(path: Path, registration: Registration) -> None:
     }
     if registration.error is not None:
         arrays["error_um"] = np.asarray(registration.error.error_um, dtype=np.float32)
+    if registration.tissue is not None:
+        arrays["tissue"] = registration.tissue.present.astype(np.bool_)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=_ZIP_LEVEL) as archive:
         for name, array in arrays.items():
             # opened by name, an entry gets the date 1980-01-01: the bytes never change
@@ -188,6 +197,13 @@ def _load_error(path: Path, record: dict[str, Any]) -> ErrorMap | None:
         return None
     with path.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
         return ErrorMap(grid=_grid(record["error_grid"]), error_um=stored["error_um"])
+
+
+def _load_tissue(path: Path, record: dict[str, Any]) -> TissueMask | None:
+    if record["tissue_grid"] is None:
+        return None
+    with path.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
+        return TissueMask(grid=_grid(record["tissue_grid"]), present=stored["tissue"])
 
 
 def _load_transform(path: Path, record: dict[str, Any]) -> Transform:

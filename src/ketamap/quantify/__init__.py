@@ -10,6 +10,8 @@ from ketamap.quantify.borders import add_border_fraction as add_border_fraction
 from ketamap.quantify.cells import Balance as Balance
 from ketamap.quantify.cells import place_cells as place_cells
 from ketamap.quantify.cells import place_points as place_points
+from ketamap.quantify.coverage import Coverage as Coverage
+from ketamap.quantify.coverage import measure_coverage as measure_coverage
 from ketamap.quantify.regions import Quantification as Quantification
 from ketamap.quantify.regions import quantify_cells as quantify_cells
 from ketamap.quantify.volumes import CarriedAnnotation as CarriedAnnotation
@@ -22,10 +24,12 @@ __all__ = [
     "AxonQuantification",
     "Balance",
     "CarriedAnnotation",
+    "Coverage",
     "Quantification",
     "add_border_fraction",
     "add_corrected",
     "carry_annotation",
+    "measure_coverage",
     "measuring_grid",
     "place_cells",
     "place_points",

@@ -11,12 +11,12 @@ import pandas as pd
 
 from ketamap.core.atlas import HEMISPHERES, OUTSIDE_ATLAS, OUTSIDE_BRAIN, Atlas
 from ketamap.core.errors import BalanceError, TableError
-from ketamap.core.settings import Extent
 from ketamap.core.space import FloatArray, VoxelGrid
 from ketamap.core.transform import Transform
 from ketamap.core.units import UM3_PER_MM3, UM_PER_MM
 from ketamap.quantify.cells import place_points
-from ketamap.quantify.regions import lay_out
+from ketamap.quantify.coverage import Coverage, leave_out_scarce
+from ketamap.quantify.regions import lay_out, there_of
 from ketamap.quantify.volumes import CarriedAnnotation, own_volumes_mm3
 
 MEASURE = "axon_length_mm"
@@ -101,7 +101,7 @@ def quantify_axons(
     atlas: Atlas,
     carried: CarriedAnnotation,
     seen: VoxelGrid | None = None,
-    extent: Extent = "whole",
+    coverage: Coverage | None = None,
 ) -> AxonQuantification:
     """Sum length per structure and hemisphere, with volumes, in the sample.
 
@@ -123,8 +123,10 @@ def quantify_axons(
     seen
         Grid of the image in which the axons were traced: what it does not show is not
         counted as volume either.  Left out: everything was seen.
-    extent
-        Which part of the brain the image shows.
+    coverage
+        How much of each structure the image shows (`ketamap.quantify.measure_coverage`):
+        adds the column ``covered_fraction``, and structures of which next to nothing is
+        shown are missing, with all that was found in them.
 
     Returns
     -------
@@ -142,9 +144,17 @@ def quantify_axons(
     """
     _check_lengths(axons)
     placed = place_points(
-        axons, transform, atlas.without(carried.missing), extent=extent, what="row of axon"
+        axons,
+        transform,
+        atlas.without(carried.missing),
+        extent=carried.extent,
+        tissue=carried.tissue,
+        what="row of axon",
     )
     volume_own = own_volumes_mm3(carried, atlas, seen=seen)
+    if coverage is not None:
+        placed = leave_out_scarce(placed, coverage)
+        volume_own = np.where(coverage.own_scarce, 0.0, volume_own)
     roll_up = atlas.structures.roll_up
     volume_total = roll_up(volume_own)
     sums = {
@@ -152,12 +162,17 @@ def quantify_axons(
         for end, column in _UM_COLUMNS.items()
     }
     sums |= {name.replace("own", "total"): roll_up(values) for name, values in sums.items()}
-    there = (volume_total > 0) | (sums["total"] > 0)
-    values = {name: np.where(there, one, np.nan) for name, one in sums.items()}
+    there_own, there = there_of((volume_total > 0) | (sums["total"] > 0), coverage)
+    values = {
+        name: np.where(there_own if name.startswith("own") else there, one, np.nan)
+        for name, one in sums.items()
+    }
     values |= {"volume_own_mm3": volume_own, "volume_total_mm3": volume_total}
     labelled = _sum_per_unit(placed, "volume_um3", atlas) / UM3_PER_MM3
     values["occupancy_own"] = _share(labelled, volume_own)
     values["occupancy_total"] = _share(roll_up(labelled), volume_total)
+    if coverage is not None:
+        values["covered_fraction"] = coverage.total
     regions = lay_out(values, animal=animal, measure=MEASURE, atlas=atlas)
     balance = _balance(placed)
     _check_table(regions, balance, animal)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ketamap.core.atlas import OUTSIDE_ATLAS, OUTSIDE_BRAIN, Atlas
 from ketamap.core.errors import BalanceError, TableError
+from ketamap.core.registration import TissueMask
 from ketamap.core.settings import Extent
 from ketamap.core.tables import ATLAS_POSITION, SAMPLE_POSITION
 from ketamap.core.transform import Transform
@@ -58,7 +59,12 @@ class Balance:
 
 
 def place_cells(
-    cells: pd.DataFrame, transform: Transform, atlas: Atlas, *, extent: Extent = "whole"
+    cells: pd.DataFrame,
+    transform: Transform,
+    atlas: Atlas,
+    *,
+    extent: Extent = "whole",
+    tissue: TissueMask | None = None,
 ) -> pd.DataFrame:
     """Give each cell its atlas position, structure and side.
 
@@ -74,6 +80,8 @@ def place_cells(
     extent
         Which part of the brain the image shows; cells that land in the other hemisphere
         of a half brain are outside the brain that is there.
+    tissue
+        Where the sample has tissue; what was found elsewhere is outside the brain too.
 
     Returns
     -------
@@ -87,7 +95,7 @@ def place_cells(
     TableError
         If a position column is missing or a position is not a number.
     """
-    return place_points(cells, transform, atlas, extent=extent, what="cell")
+    return place_points(cells, transform, atlas, extent=extent, tissue=tissue, what="cell")
 
 
 def place_points(
@@ -96,6 +104,7 @@ def place_points(
     atlas: Atlas,
     *,
     extent: Extent = "whole",
+    tissue: TissueMask | None = None,
     what: str = "point",
 ) -> pd.DataFrame:
     """Place any table of sample positions as `place_cells` does; ``what`` names a row."""
@@ -116,6 +125,8 @@ def place_points(
     side = np.where(atlas.is_left(atlas_um), "left", "right")
     if extent != "whole":
         region_id = np.where((side != extent) & (region_id > 0), OUTSIDE_BRAIN, region_id)
+    if tissue is not None:
+        region_id = np.where(~tissue.at(sample_um) & (region_id > 0), OUTSIDE_BRAIN, region_id)
     placed = points.copy()
     placed[list(ATLAS_POSITION)] = np.where((region_id == OUTSIDE_ATLAS)[:, None], np.nan, atlas_um)
     placed["region_id"] = region_id

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from ketamap.core.atlas import HEMISPHERES, Atlas
 from ketamap.core.errors import BalanceError
-from ketamap.core.settings import Extent
 from ketamap.core.space import FloatArray, VoxelGrid
 from ketamap.core.transform import Transform
 from ketamap.quantify.cells import Balance, count_own, place_cells
+from ketamap.quantify.coverage import Coverage, leave_out_scarce
 from ketamap.quantify.volumes import CarriedAnnotation, own_volumes_mm3
 
 
@@ -40,7 +40,7 @@ def quantify_cells(
     atlas: Atlas,
     carried: CarriedAnnotation,
     seen: VoxelGrid | None = None,
-    extent: Extent = "whole",
+    coverage: Coverage | None = None,
 ) -> Quantification:
     """Count cells and measure volumes, per structure and hemisphere, in the sample.
 
@@ -59,18 +59,29 @@ def quantify_cells(
     seen
         Grid of the image in which the cells were found: what it does not show is not
         counted as volume either.  Left out: everything was seen.
-    extent
-        Which part of the brain the image shows.
+    coverage
+        How much of each structure the image shows (`ketamap.quantify.measure_coverage`):
+        adds the column ``covered_fraction``, and structures of which next to nothing is
+        shown are missing, with all that was found in them.
 
     Raises
     ------
     BalanceError
         If the region table does not hold every cell that was placed in a region.
     """
-    placed = place_cells(cells, transform, atlas.without(carried.missing), extent=extent)
-    own, balance = count_own(placed, atlas)
+    placed = place_cells(
+        cells,
+        transform,
+        atlas.without(carried.missing),
+        extent=carried.extent,
+        tissue=carried.tissue,
+    )
     volumes = own_volumes_mm3(carried, atlas, seen=seen)
-    regions = region_table(own, volumes, animal=animal, atlas=atlas)
+    if coverage is not None:
+        placed = leave_out_scarce(placed, coverage)
+        volumes = np.where(coverage.own_scarce, 0.0, volumes)
+    own, balance = count_own(placed, atlas)
+    regions = region_table(own, volumes, animal=animal, atlas=atlas, coverage=coverage)
     if regions["own"].sum() != balance.in_regions:
         msg = (
             f"{balance.in_regions} cells lie in regions but the region table of {animal} holds "
@@ -81,7 +92,12 @@ def quantify_cells(
 
 
 def region_table(
-    own: NDArray[np.int64], volume_own_mm3: FloatArray, *, animal: str, atlas: Atlas
+    own: NDArray[np.int64],
+    volume_own_mm3: FloatArray,
+    *,
+    animal: str,
+    atlas: Atlas,
+    coverage: Coverage | None = None,
 ) -> pd.DataFrame:
     """Roll counts and volumes up the tree and lay them out as rows.
 
@@ -95,6 +111,8 @@ def region_table(
         Identifier.
     atlas
         The atlas.
+    coverage
+        How much of each structure the image shows; left out: not said.
 
     Returns
     -------
@@ -105,18 +123,34 @@ def region_table(
     """
     volume_total = atlas.structures.roll_up(volume_own_mm3)
     total = atlas.structures.roll_up(own)
-    there = (volume_total > 0) | (total > 0)
-    return lay_out(
-        {
-            "own": np.where(there, own, np.nan),
-            "total": np.where(there, total, np.nan),
-            "volume_own_mm3": volume_own_mm3,
-            "volume_total_mm3": volume_total,
-        },
-        animal=animal,
-        measure="cells",
-        atlas=atlas,
-    )
+    there_own, there = there_of((volume_total > 0) | (total > 0), coverage)
+    values = {
+        "own": np.where(there_own, own, np.nan),
+        "total": np.where(there, total, np.nan),
+        "volume_own_mm3": volume_own_mm3,
+        "volume_total_mm3": volume_total,
+    }
+    if coverage is not None:
+        values["covered_fraction"] = coverage.total
+    return lay_out(values, animal=animal, measure="cells", atlas=atlas)
+
+
+def there_of(
+    found: NDArray[np.bool_], coverage: Coverage | None
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Say which structures are in the sample: on their own, and with their descendants.
+
+    Parameters
+    ----------
+    found
+        Structures with any volume or content in the sample, shape ``(n structures, 2)``.
+    coverage
+        How much of each is shown; less than `ketamap.quantify.coverage.LEAST_COVERED` is
+        not there.
+    """
+    if coverage is None:
+        return found, found
+    return found & ~coverage.own_scarce, found & ~coverage.scarce
 
 
 def lay_out(

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ketamap.core.atlas import OUTSIDE_BRAIN, Atlas
 from ketamap.core.errors import InputError, RegistrationError
+from ketamap.core.registration import TissueMask
 from ketamap.core.settings import Extent
 from ketamap.core.space import FloatArray, VoxelGrid
 from ketamap.core.transform import Transform, grid_points_um
@@ -40,6 +41,12 @@ class CarriedAnnotation:
     missing: tuple[str, ...] = ()
     """Acronyms of structures that the image does not show: 0 here, with all they hold."""
 
+    extent: Extent = "whole"
+    """Which part of the brain the image shows; the rest is 0 here."""
+
+    tissue: TissueMask | None = None
+    """Where there is tissue; holes are 0 here.  None: wherever the image shows the brain."""
+
     def __post_init__(self) -> None:
         if not self.region_id.shape == self.hemisphere.shape == self.grid.shape:
             msg = (
@@ -54,8 +61,9 @@ def measuring_grid(
 ) -> VoxelGrid:
     """Make the lattice on which the annotation is carried into a sample.
 
-    It fills the part of the sample's box in which the brain can lie, at half the atlas's
-    voxel size (25 um at the finest) unless said otherwise; every lattice point stands for one lattice voxel.
+    It fills exactly the part of the sample's box in which the brain can lie, at no more than
+    half the atlas's voxel size (25 um at the finest) unless said otherwise; every lattice point
+    stands for one lattice voxel, so that a structure cut by the box has the volume that is in it.
 
     Parameters
     ----------
@@ -66,17 +74,18 @@ def measuring_grid(
     atlas
         The atlas.
     spacing_um
-        Distance between lattice points, um.
+        Greatest distance between lattice points, um.
     """
     step = spacing_um or max(min(atlas.grid.spacing_um) / LATTICE_PER_VOXEL, LEAST_STEP_UM)
     low, high = _box(sample_grid)
     reach_low, reach_high = _brain_box_in_sample(transform, atlas)
     low, high = np.maximum(low, reach_low), np.minimum(high, reach_high)
-    count = np.maximum(1, np.floor((high - low) / step)).astype(int)
-    start = 0.5 * (low + high) - 0.5 * (count - 1) * step
+    count = np.maximum(1, np.ceil((high - low) / step - 1e-9)).astype(int)
+    size = np.maximum(high - low, 1e-3 * step)  # the brain may lie beside the box altogether
+    spacing, start = size / count, low + 0.5 * size / count
     return VoxelGrid(
         shape=(int(count[0]), int(count[1]), int(count[2])),
-        spacing_um=(step, step, step),
+        spacing_um=(float(spacing[0]), float(spacing[1]), float(spacing[2])),
         origin_um=(float(start[0]), float(start[1]), float(start[2])),
     )
 
@@ -88,6 +97,7 @@ def carry_annotation(
     *,
     extent: Extent = "whole",
     missing: tuple[str, ...] = (),
+    tissue: TissueMask | None = None,
 ) -> CarriedAnnotation:
     """Carry the annotation into the sample.
 
@@ -104,6 +114,8 @@ def carry_annotation(
         not there, whatever empty space the image has on that side.
     missing
         Acronyms of structures that the image does not show.
+    tissue
+        Where there is tissue; what is torn or cut away belongs to no structure.
     """
     shown = atlas.without(missing)
     region_id = np.zeros(grid.shape, dtype=np.uint32)
@@ -114,10 +126,19 @@ def carry_annotation(
         side = np.where(atlas.is_left(atlas_um), LEFT, RIGHT)
         if extent != "whole":
             found[side != (LEFT if extent == "left" else RIGHT)] = OUTSIDE_BRAIN
+        if tissue is not None:
+            found[~tissue.at(sample_um)] = OUTSIDE_BRAIN
         shape = region_id[planes].shape
         region_id[planes] = found.reshape(shape)
         hemisphere[planes] = np.where(found > 0, side, 0).reshape(shape)
-    return CarriedAnnotation(grid=grid, region_id=region_id, hemisphere=hemisphere, missing=missing)
+    return CarriedAnnotation(
+        grid=grid,
+        region_id=region_id,
+        hemisphere=hemisphere,
+        missing=missing,
+        extent=extent,
+        tissue=tissue,
+    )
 
 
 def own_volumes_mm3(
@@ -178,6 +199,13 @@ def _box(grid: VoxelGrid) -> tuple[FloatArray, FloatArray]:
     """Outer corners of a grid's voxels, um."""
     half = 0.5 * np.asarray(grid.spacing_um)
     return grid.to_um((0, 0, 0)) - half, grid.to_um(np.asarray(grid.shape) - 1) + half
+
+
+def in_box(points_um: FloatArray, grid: VoxelGrid) -> NDArray[np.bool_]:
+    """Whether positions, ``(n, 3)`` um, lie within a grid's voxels; NaN does not."""
+    low, high = _box(grid)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(((points_um >= low) & (points_um <= high)).all(axis=1))
 
 
 def _brain_box_in_sample(transform: Transform, atlas: Atlas) -> tuple[FloatArray, FloatArray]:

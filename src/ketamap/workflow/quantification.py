@@ -24,6 +24,7 @@ from ketamap.quantify import (
     add_border_fraction,
     add_corrected,
     carry_annotation,
+    measure_coverage,
     measuring_grid,
     quantify_axons,
     quantify_cells,
@@ -172,6 +173,7 @@ class _Space:
         self._result, self._atlas = result, atlas
         self._seen = seen or result.sample_grid
         self._carried = annotation_of(folder, result, atlas)
+        self._coverage = measure_coverage(self._carried, result.transform, atlas, seen=self._seen)
 
     def quantify(
         self, animal: str, cells: pd.DataFrame | None, axons: pd.DataFrame | None
@@ -194,7 +196,7 @@ class _Space:
             atlas=self._atlas,
             carried=self._carried,
             seen=self._seen,
-            extent=self._result.extent,
+            coverage=self._coverage,
         )
         error = self._result.error
         if error is None:
@@ -212,7 +214,7 @@ class _Space:
             atlas=self._atlas,
             carried=self._carried,
             seen=self._seen,
-            extent=self._result.extent,
+            coverage=self._coverage,
         )
         full = add_corrected(summed.regions, self._atlas, corrected_length)
         return AxonQuantification(axons=summed.axons, regions=full, balance=summed.balance)
@@ -223,12 +225,22 @@ def annotation_of(folder: Path, result: Registration, atlas: Atlas) -> CarriedAn
     if not ((folder / ANNOTATION).exists() and (folder / HEMISPHERES_IMAGE).exists()):
         grid = measuring_grid(result.sample_grid, result.transform, atlas)
         return carry_annotation(
-            result.transform, atlas, grid, extent=result.extent, missing=result.missing
+            result.transform,
+            atlas,
+            grid,
+            extent=result.extent,
+            missing=result.missing,
+            tissue=result.tissue,
         )
     labels = open_image(folder / ANNOTATION)
     sides = open_image(folder / HEMISPHERES_IMAGE)
     return CarriedAnnotation(
-        grid=labels.grid, region_id=labels.load(), hemisphere=sides.load(), missing=result.missing
+        grid=labels.grid,
+        region_id=labels.load(),
+        hemisphere=sides.load(),
+        missing=result.missing,
+        extent=result.extent,
+        tissue=result.tissue,
     )
 
 
