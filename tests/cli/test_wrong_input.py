@@ -268,3 +268,13 @@ def test_points_that_are_none(ketamap, tmp_path):
     )  # fmt: skip
     refused(result, "z_um")
     assert not (tmp_path / "out.csv").exists()
+
+
+def test_a_mask_of_another_shape(ketamap, tmp_path, stack):
+    result = ketamap(
+        "register", stack(noise()), "--voxel-um", "400", "--orientation", "asr",
+        "--atlas", "phantom_mouse_200um", "--out", tmp_path / "out",
+        "--mask", stack(np.ones((20, 30, 31), np.uint8), "mask.tif"),
+    )  # fmt: skip
+    refused(result, "mask.tif is 20 x 30 x 31", "20 x 30 x 30", "same box")
+    assert not (tmp_path / "out").exists()

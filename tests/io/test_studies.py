@@ -59,7 +59,7 @@ def test_writing_then_reading_is_the_identity(tmp_path):
         Animal(
             animal=name, regimen=Regimen(drug="ketamine", dose_mg_per_kg=dose, days=3),
             signal=tmp_path / f"{1 + k % 2}.tif", background=tmp_path / "auto.tif", sex="F",
-            batch="01", covariates=(("cage", "007"), ("weight_g", 20.5 + k), ("note", "")),
+            mask=tmp_path / "1.tif" if k else None, batch="01", covariates=(("cage", "007"), ("weight_g", 20.5 + k), ("note", "")),
         )
         for k, (name, dose) in enumerate(zip(("007", "12.10", "null", "yes"), (0, 0, 2.5, 2.5), strict=True))
     )  # fmt: skip

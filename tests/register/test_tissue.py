@@ -1,4 +1,4 @@
-"""ketamap.register.tissue: parts left behind at dissection are found, parts that are there kept."""
+"""ketamap.register.tissue: what is missing is found, what is there kept."""
 
 from dataclasses import replace
 
@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 
 from ketamap.core.atlas import Structures
+from ketamap.core.registration import Registration, RegistrationQuality
 from ketamap.core.settings import RegistrationSettings
 from ketamap.core.space import ATLAS_ORIENTATION
+from ketamap.core.transform import AffineMap, Transform
 from ketamap.register.align import align
 from ketamap.register.engine import Picture
 from ketamap.register.reference import reference_at
-from ketamap.register.tissue import find_missing_parts
+from ketamap.register.tissue import LEAST_HOLE_MM3, find_holes, find_missing_parts
 from tests.register.scenes import toy_atlas, warped
 
 QUICK = RegistrationSettings(resolution_um=200.0, iterations=(30, 30, 10), refits=0)
@@ -76,3 +78,72 @@ def test_an_atlas_without_these_names_misses_nothing():
     volume, _ = warped(toy, orientation=ATLAS_ORIENTATION, spacing_um=200.0)
     picture = Picture(image=volume.load().astype(np.float32), grid=volume.grid)
     assert find_missing_parts(picture, reference_at(toy, 200.0), toy) == ()
+
+
+def registered(atlas, extent="whole"):
+    """The atlas aligned to itself."""
+    return Registration(
+        transform=Transform.from_affine(AffineMap(np.eye(4)), atlas.grid),
+        quality=RegistrationQuality(
+            ncc=1.0, lncc=1.0, least_jacobian=1.0, inverse_error_p95_um=0.0, verdict="pass"
+        ),
+        sample_grid=atlas.grid,
+        orientation=ATLAS_ORIENTATION,
+        atlas=atlas.name,
+        extent=extent,
+    )
+
+
+def photographed(atlas, seed=0, offset=90.0):
+    """The template with a camera's offset and noise."""
+    noise = np.random.default_rng(seed).normal(offset, 5.0, atlas.grid.shape)
+    return (3.0 * atlas.template + noise).astype(np.float32)
+
+
+def ball(atlas, centre_um, radius_um):
+    points = atlas.grid.to_um(np.indices(atlas.grid.shape).reshape(3, -1).T)
+    near = np.linalg.norm(points - np.array(centre_um), axis=1) < radius_um
+    return near.reshape(atlas.grid.shape)
+
+
+@pytest.fixture(scope="module")
+def toy():
+    return toy_atlas(200.0)
+
+
+@pytest.mark.parametrize("offset", [0.0, 90.0])
+def test_a_brain_without_holes_has_none(toy, offset):
+    assert find_holes(photographed(toy, offset=offset), toy.grid, registered(toy), toy) is None
+
+
+def test_a_hole_is_found_where_it_is(toy):
+    image = photographed(toy)
+    hole = ball(toy, (6000.0, 4000.0, 3500.0), 1000.0)
+    image[hole] = photographed(replace(toy, template=np.zeros_like(toy.template)))[hole]
+    found = ~find_holes(image, toy.grid, registered(toy), toy).present
+    assert (found & hole).sum() > 0.9 * hole.sum()
+    assert not (found & ~hole).any()
+
+
+def test_a_spot_smaller_than_the_least_hole_is_no_hole(toy):
+    image = photographed(toy)
+    spot = ball(toy, (6100.0, 4100.0, 3500.0), 250.0)
+    assert 0 < spot.sum() * toy.grid.voxel_volume_mm3 < LEAST_HOLE_MM3
+    image[spot] = 90.0
+    assert find_holes(image, toy.grid, registered(toy), toy) is None
+
+
+def test_the_side_that_a_half_brain_lacks_is_no_hole(toy):
+    image = photographed(toy)
+    image[:, :, : image.shape[2] // 2] = 90.0
+    assert find_holes(image, toy.grid, registered(toy, "left"), toy) is None
+    assert find_holes(image, toy.grid, registered(toy), toy) is not None
+
+
+def test_an_image_without_background_tells_no_holes(toy):
+    """Cropped to tissue: nothing shows what nothing looks like."""
+    lo, hi = (25, 15, 20), (40, 25, 27)
+    inner = tuple(slice(a, b) for a, b in zip(lo, hi, strict=True))
+    image = photographed(toy)[inner]
+    image[:4, :4, :4] = 90.0
+    assert find_holes(image, toy.grid.cropped(lo, hi), registered(toy), toy) is None

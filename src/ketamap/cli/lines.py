@@ -7,9 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+
 from ketamap.core.errors import InputError
 from ketamap.core.measures import measure_of
-from ketamap.core.registration import RegistrationQuality
+from ketamap.core.registration import RegistrationQuality, TissueMask
 from ketamap.core.settings import EXTENTS, Extent
 
 if TYPE_CHECKING:
@@ -69,6 +71,16 @@ def quality_lines(quality: RegistrationQuality) -> Iterator[str]:
         f"{quality.inverse_error_p95_um:.1f} um, {_error_of(quality.error_median_um)}"
     )
     yield from quality.reasons
+
+
+def hole_lines(tissue: TissueMask | None) -> Iterator[str]:
+    """Say how much of the brain was found to be torn or cut out."""
+    if tissue is not None:
+        lost_mm3 = np.count_nonzero(~tissue.present) * tissue.grid.voxel_volume_mm3
+        yield (
+            f"{lost_mm3:.1f} mm3 of the brain show no tissue (torn or cut out): they are not "
+            f"counted, see covered_fraction."
+        )
 
 
 def _error_of(median_um: float) -> str:

@@ -192,6 +192,12 @@ def register(
     extent: Annotated[str, typer.Option(help="What the image shows: whole, left or right.")] = (
         "whole"
     ),
+    mask: Annotated[
+        Path | None,
+        typer.Option(
+            help="Image of the same shape, 0 where tissue is missing; default: looked for."
+        ),
+    ] = None,
     resolution_um: Annotated[float, typer.Option(help="Voxel size compared, um.")] = 100.0,
     iterations: Annotated[
         str, typer.Option(metavar="AxBxC", help="Iterations at 4x, 2x, 1x of the resolution.")
@@ -202,7 +208,7 @@ def register(
     threads: Threads = 1,
 ) -> None:
     """Align a brain to an atlas; exit code 1 if the result must not be used."""
-    from ketamap.cli.lines import extent_of, quality_lines
+    from ketamap.cli.lines import extent_of, hole_lines, quality_lines
     from ketamap.core.settings import RegistrationSettings
     from ketamap.workflow.brain import register as align_brain
 
@@ -215,6 +221,7 @@ def register(
         channel=channel,
         atlas_dir=atlas_dir,
         extent=extent_of(extent),
+        mask=mask,
         settings=RegistrationSettings(
             resolution_um=resolution_um,
             iterations=parse_iterations(iterations),
@@ -223,7 +230,7 @@ def register(
         ),
         reporter=ConsoleReporter(),
     )
-    for line in quality_lines(result.quality):
+    for line in (*quality_lines(result.quality), *hole_lines(None if mask else result.tissue)):
         typer.echo(line)
     if result.quality.verdict == "fail":
         reasons = " ".join(result.quality.reasons)

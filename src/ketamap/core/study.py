@@ -67,6 +67,9 @@ class Animal:
     background: Path | None = None
     """Autofluorescence image, used for registration where there is one."""
 
+    mask: Path | None = None
+    """Image that is 0 where the image that is registered shows no tissue."""
+
     sex: str = ""
     """``F``, ``M`` or empty."""
 

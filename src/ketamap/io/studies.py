@@ -237,6 +237,7 @@ def _animal(
         regimen=regimen,
         signal=_resolved(folder, entry.signal),
         background=_resolved(folder, entry.background) if entry.background else None,
+        mask=_resolved(folder, entry.mask) if entry.mask else None,
         sex=str(entry.sex),
         batch=str(entry.batch),
         covariates=tuple(
@@ -254,7 +255,7 @@ def _animal_faults(content: dict[str, Any], folder: Path) -> list[str]:
     for k, animal in enumerate(animals, 1):
         extras = [key for key in animal if key not in AnimalEntry.model_fields]
         faults += misspelt(extras, f"animals[{k}].", AnimalEntry)
-        for key in ("signal", "background"):
+        for key in ("signal", "background", "mask"):
             stated = animal.get(key)
             if isinstance(stated, str) and not (stated and _resolved(folder, stated).exists()):
                 shown = _resolved(folder, stated) if stated else "without a name"
@@ -361,6 +362,7 @@ def _as_animal(animal: Animal, folder: Path) -> dict[str, Any]:
         "animal": animal.animal,
         "signal": _written(animal.signal, folder),
         "background": _written(animal.background, folder),
+        "mask": _written(animal.mask, folder),
         "drug": animal.regimen.drug,
         "dose_mg_per_kg": animal.regimen.dose_mg_per_kg,
         "days": animal.regimen.days,

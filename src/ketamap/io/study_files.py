@@ -92,6 +92,7 @@ class AnimalEntry(BaseModel):
     animal: str = Field(min_length=1, pattern=r"^[^/\\\s.][^/\\]*$")
     signal: str
     background: str | None = None
+    mask: str | None = None
     drug: str
     dose_mg_per_kg: float
     days: int

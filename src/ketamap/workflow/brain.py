@@ -32,6 +32,7 @@ from ketamap.io.registrations import (
 from ketamap.io.tables import read_points, require_table_path, write_table
 from ketamap.quantify import CarriedAnnotation, carry_annotation, measuring_grid
 from ketamap.workflow.atlases import open_atlas
+from ketamap.workflow.masks import read_tissue
 from ketamap.workflow.progress import Quiet, Reporter
 from ketamap.workflow.training import read_model
 
@@ -55,6 +56,7 @@ def register(
     channel: int | None = None,
     atlas_dir: Path | None = None,
     extent: Extent = "whole",
+    mask: Path | None = None,
     settings: RegistrationSettings | None = None,
     reporter: Reporter | None = None,
 ) -> Registration:
@@ -78,17 +80,21 @@ def register(
         Folder with atlases in BrainGlobe's layout.
     extent
         Which part of the brain the image shows.
+    mask
+        Image that is 0 where tissue is missing (see `ketamap.workflow.masks.read_tissue`);
+        left out: tears and holes are looked for.
     settings
         How to align.
     reporter
         Shows progress.
     """
-    from ketamap.register import align, coarse_image, overlay_slices
+    from ketamap.register import align, coarse_image, find_holes, overlay_slices
 
     show = reporter or Quiet()
     lies = Orientation(orientation)
     require_replaceable(out)
     volume = open_image(image, voxel_um=voxel_um, channel=channel)
+    tissue = None if mask is None else read_tissue(mask, volume)
     with show.stage(f"open atlas {atlas}") as progress:
         reference = open_atlas(atlas, atlas_dir=atlas_dir, progress=progress)
     settings = settings or RegistrationSettings()
@@ -104,12 +110,19 @@ def register(
             atlas_dir=None if atlas_dir is None else atlas_dir.resolve(),
             progress=progress,
         )
-        result = replace(result, sample_grid=volume.grid)
+        if mask is None:
+            tissue = find_holes(coarse, coarse_grid, result, reference)
+        result = replace(result, sample_grid=volume.grid, tissue=tissue)
     with show.stage("carry the annotation into the sample") as progress:
         grid = measuring_grid(volume.grid, result.transform, reference)
         shown = reference.without(result.missing)
         carried = carry_annotation(
-            result.transform, reference, grid, extent=extent, missing=result.missing
+            result.transform,
+            reference,
+            grid,
+            extent=extent,
+            missing=result.missing,
+            tissue=tissue,
         )
         overlays = overlay_slices(coarse, coarse_grid, result.transform, shown)
         with replacing_folder(out) as folder:

@@ -163,6 +163,7 @@ def brain_tasks(study: Study, animal: Animal, out: Path, *, memory_bytes: int) -
                 "atlas": (study.atlas, study.atlas_dir),
                 "orientation": study.orientation.code,
                 "extent": study.extent,
+                "mask": animal.mask and hash_file(animal.mask),
                 "settings": asdict(study.registration),
             },
             outputs=(f"{folder}/registration",),
@@ -250,6 +251,7 @@ def register_animal(*, study: Study, animal: Animal, folder: Path) -> None:
         channel=_registered_channel(study, animal),
         atlas_dir=study.atlas_dir,
         extent=study.extent,
+        mask=animal.mask,
         settings=study.registration,
     )
 
