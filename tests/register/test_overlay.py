@@ -15,8 +15,8 @@ def test_three_named_planes_of_the_atlas_with_boundaries():
     a, b, c = atlas.grid.shape
     assert [(name, grey.shape) for name, grey, _ in slices] == [
         ("coronal", (b, c)),
-        ("horizontal", (a, c)),
-        ("sagittal", (a, b)),
+        ("horizontal", (c, a)),
+        ("sagittal", (b, a)),
     ]
     for _, grey, edge in slices:
         assert grey.dtype == np.uint8
@@ -58,3 +58,18 @@ def test_a_sample_that_misses_the_atlas_gives_black_pictures():
     identity = Transform.from_affine(AffineMap(np.eye(4)), atlas.grid)
     for _, grey, _ in overlay_slices(np.ones((4, 4, 4)), far, identity, atlas):
         assert not grey.any()
+
+
+def test_front_is_left_and_dorsal_is_up():
+    """The front of the sample is the brighter, and its upper half brighter still."""
+    atlas = toy_atlas(200.0)
+    identity = Transform.from_affine(AffineMap(np.eye(4)), atlas.grid)
+    index = np.indices(atlas.grid.shape)
+    front, up = (index[k] < atlas.grid.shape[k] // 2 for k in (0, 1))
+    for sample, towards in ((front, "left"), (up, "up")):
+        for name, grey, _ in overlay_slices(sample * 100.0 + 1, atlas.grid, identity, atlas):
+            rows, columns = (n // 2 for n in grey.shape)
+            if towards == "left" and name != "coronal":
+                assert grey[:, : columns - 1].mean() > 2 * grey[:, columns + 1 :].mean(), name
+            if towards == "up" and name != "horizontal":
+                assert grey[: rows - 1].mean() > 2 * grey[rows + 1 :].mean(), name

@@ -25,7 +25,7 @@ SAGITTAL_OFFSET_UM = 1500.0
 """Distance of the sagittal picture from the midline, where little is to be seen."""
 
 OverlaySlice: TypeAlias = tuple[str, NDArray[np.uint8], NDArray[np.bool_]]
-"""Name of the plane, grey image, boundary mask; rows and columns are the other two axes."""
+"""Name of the plane, grey image, boundary mask; front is left and dorsal is up."""
 
 
 def overlay_slices(
@@ -45,8 +45,9 @@ def overlay_slices(
     Returns
     -------
     list of (str, ndarray of uint8, ndarray of bool)
-        Coronal (dv, ml), horizontal (ap, ml) and sagittal (ap, dv), through the middle
-        of the brain the sample covers; places it does not cover are black.
+        Coronal (rows dv, columns ml), horizontal (ml, ap) and sagittal (dv, ap), through the
+        middle of the brain the sample covers: front is left and dorsal is up.  Places that it
+        does not cover are black.
     """
     target = isotropic_grid(atlas.grid, max(OVERLAY_RESOLUTION_UM, max(atlas.grid.spacing_um)))
     image = transform.image_to_atlas(
@@ -57,10 +58,14 @@ def overlay_slices(
     grey = _windowed(image, covered)
     slices: list[OverlaySlice] = []
     for axis, (name, at) in enumerate(zip(PLANES, _cuts(covered, target), strict=True)):
-        slices.append(
-            (name, np.take(grey, at, axis=axis), boundaries(np.take(regions, at, axis=axis)))
-        )
+        plane, labels = (_shown(np.take(image, at, axis=axis), axis) for image in (grey, regions))
+        slices.append((name, plane, boundaries(labels)))
     return slices
+
+
+def _shown(plane: NDArray[Any], across: int) -> NDArray[Any]:
+    """Turn a plane so that ap, where it is in it, runs from left to right."""
+    return plane if across == 0 else plane.T
 
 
 def boundaries(labels: NDArray[np.integer[Any]]) -> NDArray[np.bool_]:

@@ -30,6 +30,7 @@ from ketamap.report.groups import VALUES_SHOWN, Groups, groups_of, wide_values
 from ketamap.report.headline import finding_of
 from ketamap.report.methods import methods_paragraphs
 from ketamap.report.quality import balance_rows, brain_cards
+from ketamap.report.quality_figures import registration_outliers
 from ketamap.report.region_figures import animal_multiples, forest, volcano
 from ketamap.report.second_opinions import opinions_of
 from ketamap.report.shift_figures import factor_dots, factors_of, shift_forest
@@ -190,7 +191,10 @@ def flat_settings(settings: Mapping[str, object], prefix: str = "") -> list[tupl
 def _figures(
     report: StudyReport, comparisons: tuple[Comparison, ...], groups: Groups
 ) -> dict[str, Figure]:
-    made: dict[str, Figure | None] = {"shift": shift_forest(comparisons)}
+    made: dict[str, Figure | None] = {
+        "shift": shift_forest(comparisons),
+        "registrations": registration_outliers(report.brains, groups),
+    }
     for measure in dict.fromkeys(c.measure for c in comparisons):
         factors = factors_of(report.animal_factors, measure)
         made[f"factors-{measure}"] = factor_dots(factors, groups)
