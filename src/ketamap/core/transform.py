@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
 from ketamap.core.errors import InputError
+from ketamap.core.interpolation import linear_vectors
 from ketamap.core.space import FloatArray, VoxelGrid
 
 _SLAB_VOXELS = 2_000_000
@@ -90,16 +91,11 @@ class DisplacementField:
         vector is used.
         """
         points = np.asarray(points_um, dtype=np.float64)
-        index = self.grid.to_index(points).T
-        top = np.asarray(self.grid.shape, dtype=np.float64)[:, None]
+        index = self.grid.to_index(points)
         with np.errstate(invalid="ignore"):
-            inside = np.all((index >= -0.5) & (index < top - 0.5), axis=0)
+            inside = np.all((index >= -0.5) & (index < np.asarray(self.grid.shape) - 0.5), axis=1)
         moved = np.full(points.shape, np.nan)
-        wanted = index[:, inside]
-        for axis in range(3):
-            moved[inside, axis] = points[inside, axis] + ndimage.map_coordinates(
-                self.vectors_um[axis], wanted, order=1, mode="nearest", output=np.float64
-            )
+        moved[inside] = points[inside] + linear_vectors(self.vectors_um, index[inside])
         return moved
 
 
