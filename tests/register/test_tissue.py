@@ -6,14 +6,13 @@ import numpy as np
 import pytest
 
 from ketamap.core.atlas import Structures
-from ketamap.core.registration import Registration, RegistrationQuality
 from ketamap.core.settings import RegistrationSettings
 from ketamap.core.space import ATLAS_ORIENTATION
 from ketamap.core.transform import AffineMap, Transform
 from ketamap.register.align import align
 from ketamap.register.engine import Picture
 from ketamap.register.reference import reference_at
-from ketamap.register.tissue import LEAST_HOLE_MM3, find_holes, find_missing_parts
+from ketamap.register.tissue import LEAST_HOLE_MM3, find_holes, find_missing_parts, find_wide_hole
 from tests.register.scenes import toy_atlas, warped
 
 QUICK = RegistrationSettings(resolution_um=200.0, iterations=(30, 30, 10), refits=0)
@@ -80,18 +79,9 @@ def test_an_atlas_without_these_names_misses_nothing():
     assert find_missing_parts(picture, reference_at(toy, 200.0), toy) == ()
 
 
-def registered(atlas, extent="whole"):
+def still(atlas):
     """The atlas aligned to itself."""
-    return Registration(
-        transform=Transform.from_affine(AffineMap(np.eye(4)), atlas.grid),
-        quality=RegistrationQuality(
-            ncc=1.0, lncc=1.0, least_jacobian=1.0, inverse_error_p95_um=0.0, verdict="pass"
-        ),
-        sample_grid=atlas.grid,
-        orientation=ATLAS_ORIENTATION,
-        atlas=atlas.name,
-        extent=extent,
-    )
+    return Transform.from_affine(AffineMap(np.eye(4)), atlas.grid)
 
 
 def photographed(atlas, seed=0, offset=90.0):
@@ -113,14 +103,17 @@ def toy():
 
 @pytest.mark.parametrize("offset", [0.0, 90.0])
 def test_a_brain_without_holes_has_none(toy, offset):
-    assert find_holes(photographed(toy, offset=offset), toy.grid, registered(toy), toy) is None
+    assert (
+        find_holes(photographed(toy, offset=offset), toy.grid, still(toy), reference_at(toy, 200.0))
+        is None
+    )
 
 
 def test_a_hole_is_found_where_it_is(toy):
     image = photographed(toy)
     hole = ball(toy, (6000.0, 4000.0, 3500.0), 1000.0)
     image[hole] = photographed(replace(toy, template=np.zeros_like(toy.template)))[hole]
-    found = ~find_holes(image, toy.grid, registered(toy), toy).present
+    found = ~find_holes(image, toy.grid, still(toy), reference_at(toy, 200.0)).present
     assert (found & hole).sum() > 0.9 * hole.sum()
     assert not (found & ~hole).any()
 
@@ -130,14 +123,14 @@ def test_a_spot_smaller_than_the_least_hole_is_no_hole(toy):
     spot = ball(toy, (6100.0, 4100.0, 3500.0), 250.0)
     assert 0 < spot.sum() * toy.grid.voxel_volume_mm3 < LEAST_HOLE_MM3
     image[spot] = 90.0
-    assert find_holes(image, toy.grid, registered(toy), toy) is None
+    assert find_holes(image, toy.grid, still(toy), reference_at(toy, 200.0)) is None
 
 
 def test_the_side_that_a_half_brain_lacks_is_no_hole(toy):
     image = photographed(toy)
     image[:, :, : image.shape[2] // 2] = 90.0
-    assert find_holes(image, toy.grid, registered(toy, "left"), toy) is None
-    assert find_holes(image, toy.grid, registered(toy), toy) is not None
+    assert find_holes(image, toy.grid, still(toy), reference_at(toy, 200.0, "left")) is None
+    assert find_holes(image, toy.grid, still(toy), reference_at(toy, 200.0)) is not None
 
 
 def test_an_image_without_background_tells_no_holes(toy):
@@ -146,4 +139,42 @@ def test_an_image_without_background_tells_no_holes(toy):
     inner = tuple(slice(a, b) for a, b in zip(lo, hi, strict=True))
     image = photographed(toy)[inner]
     image[:4, :4, :4] = 90.0
-    assert find_holes(image, toy.grid.cropped(lo, hi), registered(toy), toy) is None
+    assert find_holes(image, toy.grid.cropped(lo, hi), still(toy), reference_at(toy, 200.0)) is None
+
+
+def test_only_wide_holes_are_kept_from_the_fit(toy):
+    """A ball of 3 mm is; a cleft 600 um wide, and the empty space around the brain, are not."""
+    image = photographed(toy)
+    nothing = photographed(replace(toy, template=np.zeros_like(toy.template)), seed=1)
+    wide = ball(toy, (6000.0, 4000.0, 3500.0), 1500.0)
+    cleft = np.zeros_like(wide)
+    cleft[40:43, :20, 30:] = True
+    image[wide | cleft] = nothing[wide | cleft]
+    for lost in (None, wide | cleft | (toy.annotation == 0)):
+        hole = find_wide_hole(Picture(image=image, grid=toy.grid), reference_at(toy, 200.0), lost)
+        assert (hole & wide).sum() > 0.7 * wide.sum()
+        assert not (hole & ~wide).any()
+    image = photographed(toy)
+    image[cleft] = nothing[cleft]
+    assert find_wide_hole(Picture(image=image, grid=toy.grid), reference_at(toy, 200.0)) is None
+
+
+@pytest.mark.slow
+def test_a_hole_does_not_draw_the_tissue_around_it(toy):
+    """The error beside a ball that was cut out is halved by leaving it out of the metric."""
+    volume, to_atlas = warped(toy, orientation=ATLAS_ORIENTATION, spacing_um=200.0)
+    image = volume.load().copy()
+    centre = (6500.0, 2500.0, 8500.0)
+    places = to_atlas(volume.grid.to_um(np.indices(image.shape).reshape(3, -1).T))
+    away = (np.linalg.norm(places - np.array(centre), axis=1) - 2000.0).reshape(image.shape)
+    image[away < 0.0] = image.min()
+    registration = align(
+        replace(volume, data=image), toy, orientation=ATLAS_ORIENTATION, settings=QUICK
+    )
+    near = (away > 0.0) & (away < 700.0) & (toy.regions_at(places).reshape(image.shape) > 0)
+    error = registration.transform.to_atlas(volume.grid.to_um(np.argwhere(near)))
+    error = np.linalg.norm(error - places[near.ravel()], axis=1)
+    assert np.nanmedian(error) < 100.0
+    lost = ~registration.tissue.at(volume.grid.to_um(np.argwhere(away < -300.0)))
+    inside = toy.regions_at(places).reshape(image.shape)[away < -300.0] > 0
+    assert lost[inside].mean() > 0.8

@@ -5,12 +5,10 @@ from ketamap.register.overlay import overlay_slices as overlay_slices
 from ketamap.register.prepare import coarse_image as coarse_image
 from ketamap.register.quality import lncc as lncc
 from ketamap.register.quality import ncc as ncc
-from ketamap.register.tissue import find_holes as find_holes
 
 __all__ = [
     "align",
     "coarse_image",
-    "find_holes",
     "lncc",
     "ncc",
     "overlay_slices",

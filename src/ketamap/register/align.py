@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ketamap.core.atlas import Atlas
 from ketamap.core.errors import RegistrationError
 from ketamap.core.progress import Progress, silent
-from ketamap.core.registration import Registration
+from ketamap.core.registration import Registration, TissueMask
 from ketamap.core.settings import Extent, RegistrationSettings
 from ketamap.core.space import ATLAS_ORIENTATION, Orientation, VoxelGrid
 from ketamap.core.transform import AffineMap, DisplacementField, Transform
@@ -20,9 +20,9 @@ from ketamap.register.engine import Picture, Schedule, fit
 from ketamap.register.orientation import OrientationCheck, check_orientation
 from ketamap.register.prepare import as_array, coarse_image, enhance, isotropic_grid, resample_to
 from ketamap.register.quality import QUALITY_RESOLUTION_UM, Findings, assess
-from ketamap.register.reference import reference_at
+from ketamap.register.reference import Reference, reference_at
 from ketamap.register.refits import REFIT_RESOLUTION_UM, estimate_error
-from ketamap.register.tissue import find_missing_parts
+from ketamap.register.tissue import centres_um, find_holes, find_missing_parts, find_wide_hole
 
 MAX_SIZE_RATIO = 3.0
 """An image more than so many times larger or smaller than the atlas is refused."""
@@ -39,8 +39,8 @@ def align(
     *,
     orientation: Orientation,
     extent: Extent = "whole",
+    tissue: TissueMask | None = None,
     settings: RegistrationSettings | None = None,
-    atlas_dir: Path | None = None,
     progress: Progress = silent,
 ) -> Registration:
     """Align a brain to an atlas.
@@ -56,10 +56,10 @@ def align(
         left-right mirror cannot be seen.
     extent
         Which part of the brain the volume shows.
+    tissue
+        Where there is tissue; left out: tears and holes are looked for.
     settings
         Resolution, iterations, threads; left out: the defaults.
-    atlas_dir
-        Kept in the result for the record.
 
     Returns
     -------
@@ -74,64 +74,174 @@ def align(
         If the volume is empty or holds NaN.
     """
     settings = settings or RegistrationSettings()
+    case = open_case(
+        volume,
+        atlas,
+        orientation=orientation,
+        extent=extent,
+        tissue=tissue,
+        settings=settings,
+        progress=lambda done, total: progress(35.0 * done / total, _STEPS),
+    )
+    fitted = fit(case.fixed, case.moving, schedule_of(settings))
+    progress(80.0, _STEPS)
+    return close_case(
+        case,
+        fitted,
+        progress=lambda done, total: progress(80.0 + 20.0 * done / total, _STEPS),
+    )
+
+
+@dataclass(frozen=True, eq=False, slots=True, kw_only=True)
+class Case:
+    """One brain and its atlas, ready to be fitted."""
+
+    fixed: Picture
+    """The atlas as the fit sees it, without parts that the image lacks."""
+
+    moving: Picture
+    """The brain as the fit sees it, in the atlas's orientation."""
+
+    sample: Picture
+    """The brain in its own orientation, intensities as they were."""
+
+    sample_grid: VoxelGrid
+    """Grid of the image it came from."""
+
+    atlas: Atlas
+    orientation: Orientation
+    extent: Extent
+    missing: tuple[str, ...]
+    tissue: TissueMask | None
+    check: OrientationCheck
+    settings: RegistrationSettings
+
+    def reference(self, resolution_um: float) -> Reference:
+        """Return the atlas at a resolution, of what the image shows of it."""
+        return reference_at(self.atlas, resolution_um, self.extent, missing=self.missing)
+
+    @property
+    def upright(self) -> Picture:
+        """`sample` in the atlas's orientation."""
+        turn = self.orientation.map_to(ATLAS_ORIENTATION)
+        return Picture(
+            image=as_array(turn.array(self.sample.image)), grid=turn.grid(self.sample.grid)
+        )
+
+
+def schedule_of(settings: RegistrationSettings) -> Schedule:
+    """Return the engine's schedule."""
+    return Schedule(deformable=settings.iterations, threads=settings.threads)
+
+
+def open_case(
+    volume: Volume,
+    atlas: Atlas,
+    *,
+    orientation: Orientation,
+    extent: Extent,
+    tissue: TissueMask | None,
+    settings: RegistrationSettings,
+    progress: Progress = silent,
+) -> Case:
+    """Make a brain coarse, check how it lies, and find what of it is there; see `align`."""
     _check_size(volume, atlas, orientation, extent)
     sample, grid = coarse_image(
-        volume, settings.resolution_um, progress=lambda d, n: progress(30.0 * d / n, _STEPS)
+        volume, settings.resolution_um, progress=lambda d, n: progress(30.0 * d / n, 35.0)
     )
     turn = orientation.map_to(ATLAS_ORIENTATION)
-    upright = turn.grid(grid)
-    turned = as_array(turn.array(sample))
+    upright = Picture(image=as_array(turn.array(sample)), grid=turn.grid(grid))
     reference = reference_at(atlas, settings.resolution_um, extent)
     check = check_orientation(sample, grid, orientation, reference)
-    missing = find_missing_parts(Picture(image=turned, grid=upright), reference, atlas)
+    missing = find_missing_parts(upright, reference, atlas)
     if missing:
         reference = reference_at(atlas, settings.resolution_um, extent, missing=missing)
-    progress(35.0, _STEPS)
+    lost = None
+    if tissue is not None:
+        lost = np.asarray(turn.array(~tissue.at(centres_um(grid)).reshape(grid.shape)), np.bool_)
+    moving = Picture(
+        image=enhance(upright.image),
+        grid=upright.grid,
+        hole=find_wide_hole(upright, reference, lost),
+    )
+    progress(1.0, 1.0)
+    return Case(
+        fixed=Picture(image=enhance(reference.template), grid=reference.grid),
+        moving=moving,
+        sample=Picture(image=sample, grid=grid),
+        sample_grid=volume.grid,
+        atlas=atlas,
+        orientation=orientation,
+        extent=extent,
+        missing=missing,
+        tissue=tissue,
+        check=check,
+        settings=settings,
+    )
 
-    fixed = Picture(image=enhance(reference.template), grid=reference.grid)
-    moving = Picture(image=enhance(turned), grid=upright)
-    schedule = Schedule(deformable=settings.iterations, threads=settings.threads)
-    fitted = fit(fixed, moving, schedule)
-    progress(80.0, _STEPS)
 
-    back = AffineMap(turn.matrix(grid)).inverse()
+def close_case(case: Case, fitted: Transform, *, progress: Progress = silent) -> Registration:
+    """Turn a fit of the upright brain into a registration of the brain, and judge it.
+
+    Parameters
+    ----------
+    case
+        From `open_case`.
+    fitted
+        ``case.fixed`` <-> ``case.moving``; its fields lie on the grid of ``case.fixed``.
+    """
+    turn = case.orientation.map_to(ATLAS_ORIENTATION)
+    back = AffineMap(turn.matrix(case.sample.grid)).inverse()
     transform = Transform(
         affine=back.after(fitted.affine),
         outward=_with_margin(fitted.outward),
         inward=_with_margin(fitted.inward),
     )
     error = None
-    if settings.refits:
+    if case.settings.refits:
         error = estimate_error(
             fitted,
-            reference_at(atlas, REFIT_RESOLUTION_UM, extent, missing=missing),
-            Picture(image=turned, grid=upright),
-            refits=settings.refits,
-            threads=settings.threads,
-            progress=lambda d, n: progress(80.0 + 15.0 * d / n, _STEPS),
+            case.reference(REFIT_RESOLUTION_UM),
+            case.upright,
+            refits=case.settings.refits,
+            threads=case.settings.threads,
+            progress=lambda d, n: progress(0.75 * d, n),
         )
-    quality_grid = isotropic_grid(grid, QUALITY_RESOLUTION_UM)
+    reference = case.reference(QUALITY_RESOLUTION_UM)
+    grid = isotropic_grid(case.sample.grid, QUALITY_RESOLUTION_UM)
+    image = resample_to(case.sample.image, case.sample.grid, grid)
+    tissue = case.tissue or find_holes(image, grid, transform, reference)
     quality = assess(
-        resample_to(sample, grid, quality_grid),
-        quality_grid,
+        image,
+        grid,
         transform,
-        reference_at(atlas, QUALITY_RESOLUTION_UM, extent, missing=missing),
+        _where_tissue_is(reference, transform, tissue),
         error=error,
-        findings=_findings(extent, check, missing),
+        findings=_findings(case.extent, case.check, case.missing),
     )
-    progress(_STEPS, _STEPS)
+    progress(1.0, 1.0)
     return Registration(
         transform=transform,
         quality=quality,
-        sample_grid=volume.grid,
-        orientation=orientation,
-        atlas=atlas.name,
-        atlas_dir=atlas_dir,
-        extent=extent,
-        missing=missing,
+        sample_grid=case.sample_grid,
+        orientation=case.orientation,
+        atlas=case.atlas.name,
+        extent=case.extent,
+        missing=case.missing,
+        tissue=tissue,
         error=error,
-        settings=settings,
+        settings=case.settings,
     )
+
+
+def _where_tissue_is(
+    reference: Reference, transform: Transform, tissue: TissueMask | None
+) -> Reference:
+    """Leave out of the atlas's mask what the sample lacks: it cannot be compared there."""
+    if tissue is None:
+        return reference
+    there = tissue.at(transform.to_sample(centres_um(reference.grid)))
+    return replace(reference, mask=reference.mask & there.reshape(reference.grid.shape))
 
 
 def _findings(extent: Extent, check: OrientationCheck, missing: tuple[str, ...]) -> Findings:

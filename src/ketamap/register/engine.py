@@ -62,6 +62,10 @@ FIELD_SMOOTHING_VOXELS = 0.6
 EXPONENT = 5
 """The deformation is 2**EXPONENT small steps of the velocity."""
 
+HOLE_MARGIN_UM = 200.0
+"""How far around a hole of the moving picture the fixed one is left out of the metric too: the
+affine map says where it lies to about so much."""
+
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _REVERSE_AXES = np.eye(4)[[2, 1, 0, 3]]
 
@@ -75,6 +79,9 @@ class Picture:
 
     grid: VoxelGrid
     """Its voxels, um."""
+
+    hole: NDArray[np.bool_] | None = None
+    """Where tissue is missing that the other picture may show, shape ``grid.shape``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,7 +147,7 @@ def fit(fixed: Picture, moving: Picture, schedule: Schedule) -> Transform:
     """Fit an affine map (`fit_affine`) and then the deformation that is left.
 
     Stationary velocity field (so the map has an inverse and does not fold), driven by
-    weighted local correlation.
+    weighted local correlation, outside the hole of ``moving`` if it has one.
 
     Returns
     -------
@@ -156,13 +163,17 @@ def fit(fixed: Picture, moving: Picture, schedule: Schedule) -> Transform:
     greedy = _Greedy()
     affine = _run_affine(greedy, fixed, moving, schedule)
     radius = METRIC_RADIUS_VOXELS
+    seen = {} if moving.hole is None else _seen(fixed, moving, affine)
+    masked = "-gm seen_fixed -mm seen_moving " if seen else ""
     greedy.run(
         f"-d 3 -sv -exp {EXPONENT} -i fixed moving -it affine -n {_levels(schedule.deformable)} "
+        f"{masked}"
         f"-m WNCC {radius}x{radius}x{radius} "
         f"-s {UPDATE_SMOOTHING_VOXELS}vox {FIELD_SMOOTHING_VOXELS}vox "
         f"-seed {SEED} -threads {schedule.threads} -wp 0 -o warp -oinv inverse",
         warp=None,
         inverse=None,
+        **seen,
     )
     return Transform(
         affine=affine,
@@ -188,8 +199,7 @@ def _run_affine(greedy: _Greedy, fixed: Picture, moving: Picture, schedule: Sche
     with fewer.
     """
     shift_um = centre_shift_um(fixed, moving)
-    z, y, x = (float(v) for v in np.asarray(moving.grid.origin_um) - shift_um)
-    centred = Picture(image=moving.image, grid=replace(moving.grid, origin_um=(z, y, x)))
+    centred = Picture(image=moving.image, grid=_moved(moving.grid, -shift_um))
     for freedom in AFFINE_FREEDOMS:
         greedy.run(
             f"-d 3 -a -dof {freedom} -i fixed moving -ia-identity -n {_levels(schedule.affine)} "
@@ -204,6 +214,24 @@ def _run_affine(greedy: _Greedy, fixed: Picture, moving: Picture, schedule: Sche
     shift = np.eye(4)
     shift[:3, 3] = shift_um
     return AffineMap(shift).after(fitted)
+
+
+def _seen(fixed: Picture, moving: Picture, affine: AffineMap) -> dict[str, sitk.Image]:
+    """Masks of both pictures without the hole of ``moving``, where `_run_affine` left them."""
+    hole = np.asarray(moving.hole, dtype=np.uint8)
+    flat = Transform.from_affine(affine, fixed.grid)
+    carried = flat.image_to_atlas(hole, moving.grid, fixed.grid, order=0) > 0
+    near = ndimage.distance_transform_edt(~carried, sampling=fixed.grid.spacing_um)
+    centred = _moved(moving.grid, -centre_shift_um(fixed, moving))
+    return {
+        "seen_fixed": _to_itk(Picture(image=near > HOLE_MARGIN_UM, grid=fixed.grid)),
+        "seen_moving": _to_itk(Picture(image=hole == 0, grid=centred)),
+    }
+
+
+def _moved(grid: VoxelGrid, shift_um: FloatArray) -> VoxelGrid:
+    z, y, x = (float(v) for v in np.asarray(grid.origin_um) + shift_um)
+    return replace(grid, origin_um=(z, y, x))
 
 
 def _levels(iterations: tuple[int, ...]) -> str:

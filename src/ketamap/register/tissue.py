@@ -9,12 +9,13 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from ketamap.core.atlas import Atlas
-from ketamap.core.registration import Registration, TissueMask
+from ketamap.core.registration import TissueMask
 from ketamap.core.space import FloatArray, VoxelGrid
+from ketamap.core.transform import Transform
 from ketamap.register.engine import Picture
 from ketamap.register.orientation import carried_ncc, coarse_affine, coarse_picture
 from ketamap.register.prepare import resample_to
-from ketamap.register.reference import Reference, reference_at, voxels_within
+from ketamap.register.reference import Reference, voxels_within
 
 FRONT: tuple[tuple[str, ...], ...] = ((), ("MOB", "AOB"))
 """What may be missing in front: nothing, or the olfactory bulbs."""
@@ -41,11 +42,12 @@ NOTHING_SHARE = 0.2
 DARK_PERCENTILE = 5.0
 """The darkest places of the template, ventricles above all, may be dark in the image too."""
 
-HOLE_RESOLUTION_UM = 100.0
-"""Voxel size of the atlas in which holes are looked for."""
-
 BESIDE_UM = 500.0
 """So far from the brain is background."""
+
+WIDE_UM = 1500.0
+"""Holes as wide as this are left out of a fit.  Leaving out a hole 4 mm wide halves the error
+around it; a tear of 1 mm is bridged well (``benchmarks/registration_holes.py``)."""
 
 LEAST_BACKGROUND_MM3 = 5.0
 """An image with less background does not tell what nothing looks like."""
@@ -83,18 +85,18 @@ def find_missing_parts(upright: Picture, reference: Reference, atlas: Atlas) -> 
 
 
 def find_holes(
-    image: NDArray[np.float32], grid: VoxelGrid, registration: Registration, atlas: Atlas
+    image: NDArray[np.float32], grid: VoxelGrid, transform: Transform, reference: Reference
 ) -> TissueMask | None:
     """Find places in the brain where the image shows nothing: tears, holes, what was cut out.
 
     Parameters
     ----------
     image, grid
-        The sample at about 100 um, in its own orientation, intensities as they were.
-    registration
-        Of this image; parts that it knows to be missing are no holes.
-    atlas
-        The same atlas.
+        The sample at about 100 um, intensities as they were.
+    transform
+        Sample <-> atlas.
+    reference
+        The atlas at any such resolution, of the parts that are not known to be missing.
 
     Returns
     -------
@@ -102,31 +104,76 @@ def find_holes(
         None where there is no hole of `LEAST_HOLE_MM3`, or no background beside the brain to
         tell the level of nothing.
     """
-    reference = reference_at(
-        atlas, HOLE_RESOLUTION_UM, registration.extent, missing=registration.missing
-    )
-    places = registration.transform.to_atlas(_centres_um(grid))
-    index, inside = reference.grid.nearest_index(places)
-    where = tuple(index.T)
-    near = ndimage.binary_dilation(reference.mask, iterations=_voxels(BESIDE_UM, reference.grid))
-    beside = ~(near[where] & inside).reshape(grid.shape)
     dark = np.percentile(reference.template[reference.mask], DARK_PERCENTILE)
-    expected = reference.mask & (reference.template > dark)
-    brain = (expected[where] & inside).reshape(grid.shape)
-    if beside.sum() * grid.voxel_volume_mm3 < LEAST_BACKGROUND_MM3 or not brain.any():
-        return None
-    nothing, tissue = float(np.median(image[beside])), float(np.median(image[brain]))
-    empty = brain & (image < nothing + NOTHING_SHARE * (tissue - nothing))
+    expected = _carried(reference.mask & (reference.template > dark), grid, transform, reference)
+    empty = expected & empty_places(image, grid, transform, reference)
     hole = _large(ndimage.binary_opening(empty), LEAST_HOLE_MM3 / grid.voxel_volume_mm3)
     return TissueMask(grid=grid, present=~hole) if hole.any() else None
 
 
-def _centres_um(grid: VoxelGrid) -> FloatArray:
+def empty_places(
+    image: NDArray[np.float32], grid: VoxelGrid, transform: Transform, reference: Reference
+) -> NDArray[np.bool_]:
+    """Mark voxels as dark as the background beside the brain; none where there is none.
+
+    Parameters
+    ----------
+    image, grid, transform, reference
+        As for `find_holes`; the transform may be a coarse one.
+    """
+    brain = _carried(reference.mask, grid, transform, reference)
+    far = ndimage.distance_transform_edt(~brain, sampling=grid.spacing_um) > BESIDE_UM
+    if far.sum() * grid.voxel_volume_mm3 < LEAST_BACKGROUND_MM3 or not brain.any():
+        return np.zeros(grid.shape, dtype=np.bool_)
+    nothing, tissue = float(np.median(image[far])), float(np.median(image[brain]))
+    return np.asarray(image < nothing + NOTHING_SHARE * (tissue - nothing))
+
+
+def find_wide_hole(
+    upright: Picture, reference: Reference, lost: NDArray[np.bool_] | None = None
+) -> NDArray[np.bool_] | None:
+    """Find the holes that a fit must not see: those into which tissue would be drawn.
+
+    Parameters
+    ----------
+    upright
+        The image in the atlas's orientation, intensities as they were.
+    reference
+        The atlas at any resolution, of the parts that are not known to be missing.
+    lost
+        Voxels of the image without tissue, inside and outside the brain; left out: those as
+        dark as the background.
+
+    Returns
+    -------
+    ndarray of bool or None
+        The places in the brain, as a coarse affine map lays it, in which a ball of `WIDE_UM`
+        without tissue fits; None if there is none.
+    """
+    grid = upright.grid
+    fixed = coarse_picture(reference.template, reference.grid)
+    affine = coarse_affine(fixed, coarse_picture(upright.image, grid))
+    flat = Transform.from_affine(affine, reference.grid)
+    if lost is None:
+        lost = empty_places(upright.image, grid, flat, reference)
+    inside = np.pad(lost & _carried(reference.mask, grid, flat, reference), 1)
+    core = ndimage.distance_transform_edt(inside, sampling=grid.spacing_um) >= 0.5 * WIDE_UM
+    if not core.any():
+        return None
+    near = ndimage.distance_transform_edt(~core, sampling=grid.spacing_um) < 0.5 * WIDE_UM
+    return np.asarray((inside & near)[1:-1, 1:-1, 1:-1])
+
+
+def centres_um(grid: VoxelGrid) -> FloatArray:
+    """Centres of all voxels of a grid, ``(n, 3)`` um in raster order."""
     return grid.to_um(np.indices(grid.shape).reshape(3, -1).T)
 
 
-def _voxels(length_um: float, grid: VoxelGrid) -> int:
-    return max(1, round(length_um / grid.spacing_um[0]))
+def _carried(
+    mask: NDArray[np.bool_], grid: VoxelGrid, transform: Transform, reference: Reference
+) -> NDArray[np.bool_]:
+    labels = mask.astype(np.uint8)
+    return transform.image_to_sample(labels, reference.grid, grid, order=0) > 0
 
 
 def _large(mask: NDArray[np.bool_], least_voxels: float) -> NDArray[np.bool_]:

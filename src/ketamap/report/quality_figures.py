@@ -189,8 +189,8 @@ def _named(
     return [
         {
             "text": names[k], "x": k, "y": round(float(values[k]), 4), "xref": "x",
-            "yref": f"y{_suffix(row)}", "showarrow": False, "xanchor": "left", "xshift": 8,
-            "font": {"size": 11, "color": SOFT_INK},
+            "yref": f"y{_suffix(row)}", "showarrow": False, "xanchor": "left" if 2 * k < len(names) else "right",
+            "xshift": 8 if 2 * k < len(names) else -8, "font": {"size": 11, "color": SOFT_INK},
         }
         for k in np.flatnonzero((values < usual[0]) | (values > usual[1])).tolist()
     ]  # fmt: skip

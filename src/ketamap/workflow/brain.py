@@ -88,7 +88,7 @@ def register(
     reporter
         Shows progress.
     """
-    from ketamap.register import align, coarse_image, find_holes, overlay_slices
+    from ketamap.register import align, coarse_image, overlay_slices
 
     show = reporter or Quiet()
     lies = Orientation(orientation)
@@ -106,13 +106,15 @@ def register(
             reference,
             orientation=lies,
             extent=extent,
+            tissue=tissue,
             settings=settings,
-            atlas_dir=None if atlas_dir is None else atlas_dir.resolve(),
             progress=progress,
         )
-        if mask is None:
-            tissue = find_holes(coarse, coarse_grid, result, reference)
-        result = replace(result, sample_grid=volume.grid, tissue=tissue)
+        result = replace(
+            result,
+            sample_grid=volume.grid,
+            atlas_dir=None if atlas_dir is None else atlas_dir.resolve(),
+        )
     with show.stage("carry the annotation into the sample") as progress:
         grid = measuring_grid(volume.grid, result.transform, reference)
         shown = reference.without(result.missing)
@@ -122,7 +124,7 @@ def register(
             grid,
             extent=extent,
             missing=result.missing,
-            tissue=tissue,
+            tissue=result.tissue,
         )
         overlays = overlay_slices(coarse, coarse_grid, result.transform, shown)
         with replacing_folder(out) as folder:
