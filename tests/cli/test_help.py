@@ -11,7 +11,7 @@ from ketamap.cli.main import app
 
 VERBS = (
     "demo", "run", "inspect", "register", "transform", "detect", "quantify", "analyse", "report",
-    "doctor", "train-detector",
+    "doctor", "train-detector", "template",
 )  # fmt: skip
 
 

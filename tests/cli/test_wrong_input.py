@@ -278,3 +278,86 @@ def test_a_mask_of_another_shape(ketamap, tmp_path, stack):
     )  # fmt: skip
     refused(result, "mask.tif is 20 x 30 x 31", "20 x 30 x 30", "same box")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("rounds", ["0", "11"])
+def test_a_template_of_no_rounds(ketamap, tmp_path, study, rounds):
+    result = ketamap(
+        "template", study(lambda c: None), "--out", tmp_path / "out", "--rounds", rounds
+    )
+    refused(result, "--rounds", "1 to 10")
+    assert not (tmp_path / "out").exists()
+
+
+PHANTOM_SHAPE = (66, 40, 57)
+"""Of phantom_mouse_200um."""
+
+
+def align(ketamap, tmp_path, image, voxel_um="200", *more):
+    return ketamap(
+        "register", image, "--voxel-um", voxel_um, "--orientation", "asr", "--atlas",
+        "phantom_mouse_200um", "--out", tmp_path / "out", "--resolution-um", "200",
+        "--iterations", "5x0x0", "--refits", "0", *more,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("voxel_um", ["20", "2000"])
+def test_a_spacing_wrong_by_a_factor_of_ten(ketamap, tmp_path, stack, voxel_um):
+    result = align(ketamap, tmp_path, stack(noise(PHANTOM_SHAPE)), voxel_um)
+    refused(result, "image.tif is", "13.2 x 8 x 11.4 mm", "--voxel-um (now", voxel_um)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("value", [0, 700])
+def test_an_empty_image(ketamap, tmp_path, stack, value):
+    result = align(ketamap, tmp_path, stack(np.full(PHANTOM_SHAPE, value, np.uint16)))
+    refused(result, "image.tif is empty", f"every voxel is {value}", "channel")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("content", ["noise", "sphere"])
+def test_an_image_of_something_else_fails_and_says_what_to_check(ketamap, tmp_path, stack, content):
+    image = noise(PHANTOM_SHAPE)
+    if content == "sphere":
+        index = np.indices(PHANTOM_SHAPE).T - np.array(PHANTOM_SHAPE) / 2
+        image = (image + 900 * (np.linalg.norm(index, axis=-1).T < 18)).astype(np.uint16)
+    code, said, err = align(ketamap, tmp_path, stack(image))
+    assert code == 1
+    assert "verdict fail" in said
+    assert "the registration of" in err
+    assert "orientation" in err
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("to", ["atlas", "sample"])
+@pytest.mark.parametrize("bad", ["", "nan", "inf"])
+def test_points_that_are_nowhere(ketamap, tmp_path, to, bad):
+    save_registration(
+        tmp_path / "reg", identity_registration(atlas_grid((4, 4, 4), (100.0, 100.0, 100.0)))
+    )
+    points = tmp_path / "points.csv"
+    names = {"atlas": "z_um,y_um,x_um", "sample": "ap_um,dv_um,ml_um"}[to]
+    points.write_text(f"{names}\n1,2,3\n4,{bad},6\n7,8,9\n")
+    result = ketamap(
+        "transform", points, "--registration", tmp_path / "reg", "--to", to,
+        "--out", tmp_path / "out.csv",
+    )  # fmt: skip
+    refused(result, "points.csv", names.split(",")[1], "row 2", "1 of 3 rows")
+    assert not (tmp_path / "out.csv").exists()
+
+
+def test_cells_that_are_nowhere(ketamap, tmp_path):
+    save_registration(
+        tmp_path / "reg", identity_registration(atlas_grid((4, 4, 4), (100.0, 100.0, 100.0)))
+    )
+    cells = tmp_path / "cells.csv"
+    cells.write_text("z_um,y_um,x_um,score\n1,2,3,1\n4,,6,1\n")
+    result = ketamap(
+        "quantify", "--registration", tmp_path / "reg", "--cells", cells,
+        "--out", tmp_path / "regions.csv",
+    )  # fmt: skip
+    assert result[0] == 1
+    assert "cells.csv is not a valid cells table" in result[2]
+    assert "y_um has missing values (row 2" in result[2]
+    assert not (tmp_path / "regions.csv").exists()

@@ -28,6 +28,7 @@ from ketamap.cli.options import (
 from ketamap.cli.parsing import parse_bytes, parse_iterations, parse_voxel_um
 from ketamap.cli.power import power as estimate_power
 from ketamap.cli.simulate import app as simulate_app
+from ketamap.cli.template import template as make_template
 from ketamap.cli.trace import quantify as quantify_brain
 from ketamap.cli.trace import trace as trace_image
 from ketamap.cli.train import train_detector as train_score
@@ -319,6 +320,7 @@ def detect(
         typer.echo(f"planted somata -> {path}")
 
 
+app.command(name="template")(make_template)
 app.command(name="train-detector")(train_score)
 app.command(name="trace")(trace_image)
 app.command(name="quantify")(quantify_brain)

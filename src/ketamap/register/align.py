@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ketamap.core.atlas import Atlas
-from ketamap.core.errors import RegistrationError
+from ketamap.core.errors import ImageError, RegistrationError
 from ketamap.core.progress import Progress, silent
 from ketamap.core.registration import Registration, TissueMask
 from ketamap.core.settings import Extent, RegistrationSettings
@@ -145,10 +145,16 @@ def open_case(
     progress: Progress = silent,
 ) -> Case:
     """Make a brain coarse, check how it lies, and find what of it is there; see `align`."""
-    _check_size(volume, atlas, orientation, extent)
+    require_size(volume, atlas, orientation, extent)
     sample, grid = coarse_image(
         volume, settings.resolution_um, progress=lambda d, n: progress(30.0 * d / n, 35.0)
     )
+    if not np.ptp(sample) > 0.0:
+        msg = (
+            f"{volume.name} is empty: every voxel is {sample.flat[0]:g}. Choose another channel "
+            f"(--channel), or another image."
+        )
+        raise ImageError(msg)
     turn = orientation.map_to(ATLAS_ORIENTATION)
     upright = Picture(image=as_array(turn.array(sample)), grid=turn.grid(grid))
     reference = reference_at(atlas, settings.resolution_um, extent)
@@ -194,8 +200,8 @@ def close_case(case: Case, fitted: Transform, *, progress: Progress = silent) ->
     back = AffineMap(turn.matrix(case.sample.grid)).inverse()
     transform = Transform(
         affine=back.after(fitted.affine),
-        outward=_with_margin(fitted.outward),
-        inward=_with_margin(fitted.inward),
+        outward=with_margin(fitted.outward),
+        inward=with_margin(fitted.inward),
     )
     error = None
     if case.settings.refits:
@@ -256,7 +262,14 @@ def _findings(extent: Extent, check: OrientationCheck, missing: tuple[str, ...])
     return Findings(doubts=turned, remarks=remarks)
 
 
-def _check_size(volume: Volume, atlas: Atlas, orientation: Orientation, extent: Extent) -> None:
+def require_size(volume: Volume, atlas: Atlas, orientation: Orientation, extent: Extent) -> None:
+    """Refuse an image that cannot be a brain of the atlas's size, without reading it.
+
+    Raises
+    ------
+    RegistrationError
+        If a side is more than `MAX_SIZE_RATIO` times longer or shorter.
+    """
     turn = orientation.map_to(ATLAS_ORIENTATION)
     sample_mm = _size_mm(turn.grid(volume.grid))
     atlas_mm = _size_mm(atlas.grid)
@@ -286,7 +299,7 @@ def _um(grid: VoxelGrid) -> str:
     return ",".join(f"{v:g}" for v in grid.spacing_um)
 
 
-def _with_margin(field: DisplacementField) -> DisplacementField:
+def with_margin(field: DisplacementField) -> DisplacementField:
     """Extend a field by `FIELD_MARGIN_UM` on all sides, repeating its outermost vectors."""
     grid = field.grid
     pad = [int(np.ceil(FIELD_MARGIN_UM / um)) for um in grid.spacing_um]

@@ -11,12 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from ketamap.core.atlas import OUTSIDE_ATLAS, Atlas
 from ketamap.core.errors import InputError
 from ketamap.core.registration import Registration
 from ketamap.core.settings import DetectionSettings, Extent, RegistrationSettings
-from ketamap.core.space import FloatArray, Orientation, Zyx
+from ketamap.core.space import FloatArray, Orientation, VoxelGrid, Zyx
 from ketamap.core.tables import ATLAS_POSITION, POINTS, SAMPLE_POSITION
 from ketamap.core.volume import Volume
 from ketamap.io.corrections import require_cells_path, write_cells
@@ -88,7 +89,7 @@ def register(
     reporter
         Shows progress.
     """
-    from ketamap.register import align, coarse_image, overlay_slices
+    from ketamap.register import align, coarse_image, require_size
 
     show = reporter or Quiet()
     lies = Orientation(orientation)
@@ -97,6 +98,7 @@ def register(
     tissue = None if mask is None else read_tissue(mask, volume)
     with show.stage(f"open atlas {atlas}") as progress:
         reference = open_atlas(atlas, atlas_dir=atlas_dir, progress=progress)
+    require_size(volume, reference, lies, extent)
     settings = settings or RegistrationSettings()
     with show.stage("read the image") as progress:
         coarse, coarse_grid = coarse_image(volume, settings.resolution_um, progress=progress)
@@ -116,23 +118,48 @@ def register(
             atlas_dir=None if atlas_dir is None else atlas_dir.resolve(),
         )
     with show.stage("carry the annotation into the sample") as progress:
-        grid = measuring_grid(volume.grid, result.transform, reference)
-        shown = reference.without(result.missing)
-        carried = carry_annotation(
-            result.transform,
-            reference,
-            grid,
-            extent=extent,
-            missing=result.missing,
-            tissue=result.tissue,
-        )
-        overlays = overlay_slices(coarse, coarse_grid, result.transform, shown)
-        with replacing_folder(out) as folder:
-            save_registration(folder, result)
-            _save_annotation(folder, carried)
-            save_overlays(folder, overlays)
+        keep_registration(out, result, reference, coarse=coarse, coarse_grid=coarse_grid)
         progress(1, 1)
     return result
+
+
+def keep_registration(
+    out: Path,
+    result: Registration,
+    atlas: Atlas,
+    *,
+    coarse: NDArray[np.float32],
+    coarse_grid: VoxelGrid,
+) -> None:
+    """Write a registration's folder: transform, quality, annotation in the sample, overlays.
+
+    Parameters
+    ----------
+    out
+        Folder to write; an older registration there is replaced.
+    result
+        The registration.
+    atlas
+        Its atlas.
+    coarse, coarse_grid
+        The image at about 100 um, in its own orientation, for the overlays.
+    """
+    from ketamap.register import overlay_slices
+
+    grid = measuring_grid(result.sample_grid, result.transform, atlas)
+    carried = carry_annotation(
+        result.transform,
+        atlas,
+        grid,
+        extent=result.extent,
+        missing=result.missing,
+        tissue=result.tissue,
+    )
+    overlays = overlay_slices(coarse, coarse_grid, result.transform, atlas.without(result.missing))
+    with replacing_folder(out) as folder:
+        save_registration(folder, result)
+        _save_annotation(folder, carried)
+        save_overlays(folder, overlays)
 
 
 def transform(
@@ -183,12 +210,27 @@ def transform(
             f"{', '.join(map(str, frame.columns))}."
         )
         raise InputError(msg)
+    positions = frame[list(source)].to_numpy(dtype=np.float64)
+    _require_numbers(positions, source, points)
     result = load_registration(registration)
     reference = open_atlas(result.atlas, atlas_dir=atlas_dir or result.atlas_dir)
-    carried = _carry(frame[list(source)].to_numpy(dtype=np.float64), result, reference, to=to)
+    carried = _carry(positions, result, reference, to=to)
     frame[list(target)] = carried
     write_table(out, frame, POINTS)
     return frame, int(np.isnan(carried).any(axis=1).sum())
+
+
+def _require_numbers(positions: FloatArray, columns: tuple[str, ...], path: Path) -> None:
+    bad = np.argwhere(~np.isfinite(positions))
+    if len(bad):
+        row, column = bad[0]
+        rows = len(np.unique(bad[:, 0]))
+        msg = (
+            f"{path}, column {columns[column]}, row {row + 1} has no position "
+            f"({positions[row, column]}), and {rows} of {len(positions)} rows in all. Points "
+            f"outside an atlas have none: take those rows out."
+        )
+        raise InputError(msg)
 
 
 def detect(
