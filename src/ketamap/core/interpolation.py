@@ -7,10 +7,6 @@ from numpy.typing import NDArray
 
 from ketamap.core.space import FloatArray
 
-_POINTS_AT_A_TIME = 8192
-"""Points whose indices and weights stay in the processor's cache together: two to three times
-as fast as all points at once, or as one spline call per component."""
-
 
 def linear_vectors(vectors: NDArray[np.float32], index: FloatArray) -> FloatArray:
     """Interpolate vectors linearly between voxel centres.
@@ -20,37 +16,28 @@ def linear_vectors(vectors: NDArray[np.float32], index: FloatArray) -> FloatArra
     vectors
         Shape ``(3, z, y, x)``.
     index
-        Shape ``(n, 3)``: fractional voxel indices, finite; beyond the outermost centres the
+        Shape ``(3, n)``: fractional voxel indices, finite; beyond the outermost centres the
         nearest one counts.
 
     Returns
     -------
     numpy.ndarray
-        Shape ``(n, 3)``.
+        Shape ``(3, n)``.
     """
     shape = np.asarray(vectors.shape[1:])
     strides = np.array([shape[1] * shape[2], shape[2], 1])
     steps = np.where(shape > 1, strides, 0)
+    at = np.clip(index, 0.0, (shape - 1.0)[:, None])
+    low = np.minimum(at.astype(np.int64), np.maximum(shape - 2, 0)[:, None])
+    share = at - low
+    near_far = (1.0 - share, share)
+    first = low[0] * strides[0] + low[1] * strides[1] + low[2]
     flat = vectors.reshape(3, -1)
-    out = np.empty(index.shape, dtype=np.float64)
-    for first in range(0, len(index), _POINTS_AT_A_TIME):
-        some = slice(first, first + _POINTS_AT_A_TIME)
-        at = np.clip(index[some].T, 0.0, (shape - 1.0)[:, None])
-        low = np.minimum(at.astype(np.int64), np.maximum(shape - 2, 0)[:, None])
-        out[some] = _between(flat, strides @ low, at - low, steps)
-    return out
-
-
-def _between(
-    flat: NDArray[np.float32], low: NDArray[np.int64], share: FloatArray, steps: NDArray[np.int64]
-) -> FloatArray:
-    """Weigh the eight voxels around each point, ``(n, 3)``; ``low`` is the first of them."""
-    found = np.zeros((3, low.size))
-    near_far = np.stack([1.0 - share, share])
-    for corner in np.ndindex(2, 2, 2):
-        z, y, x = (near_far[side, axis] for axis, side in enumerate(corner))
-        weight = z * y * x
-        at = low + steps @ np.asarray(corner)
-        for component in range(3):
-            found[component] += weight * flat[component].take(at)
-    return found.T
+    found = np.zeros(index.shape)
+    for z in range(2):
+        for y in range(2):
+            beside = near_far[z][0] * near_far[y][1]
+            for x in range(2):
+                voxel = first + (z * steps[0] + y * steps[1] + x * steps[2])
+                found += beside * near_far[x][2] * flat.take(voxel, axis=1)
+    return found

@@ -99,11 +99,11 @@ class VoxelGrid:
         inside
             Shape ``(n,)``; a voxel owns its lower faces and not its upper ones.
         """
-        position = np.floor(self.to_index(points_um) + 0.5)
+        position = np.floor(self.to_index(points_um) + 0.5).T
         with np.errstate(invalid="ignore"):
-            inside = np.all((position >= 0) & (position < np.asarray(self.shape)), axis=-1)
-        index = np.where(inside[..., None], position, 0.0).astype(np.int64)
-        return index, inside
+            inside = ((position >= 0) & (position < np.asarray(self.shape)[:, None])).all(axis=0)
+        index = np.where(inside, position, 0.0).astype(np.int64)
+        return index.T, inside
 
     def cropped(self, start: Zyx[int], stop: Zyx[int]) -> VoxelGrid:
         """Return the grid of ``array[start:stop]``."""
