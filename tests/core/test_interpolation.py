@@ -22,7 +22,9 @@ def test_a_point_has_the_same_vector_alone_and_among_many():
     index = rng.uniform(0.0, 7.0, (3, 10_000))
     together = linear_vectors(vectors, index)
     for one in (0, 4711, 9999):
-        np.testing.assert_array_equal(linear_vectors(vectors, index[:, [one]])[:, 0], together[:, one])
+        np.testing.assert_array_equal(
+            linear_vectors(vectors, index[:, [one]])[:, 0], together[:, one]
+        )
 
 
 def test_no_points_give_no_vectors():
