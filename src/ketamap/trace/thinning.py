@@ -114,14 +114,15 @@ def thin(
     """
     flat = board.state
     flat[where] = 1
-    parity = _parities(where, board.strides, np.asarray(origin))
+    left, parity = where, _parities(where, board.strides, np.asarray(origin))
     for k in range(ROUNDS):
         members = _by_class(parity, _ranks(k % 3, spacing_um))
         faces = _open_faces(k, spacing_um)
-        gone = _thin_once(flat, where, members, faces, board.steps, _NEARS)
+        gone = _thin_once(flat, left, members, faces, board.steps, _NEARS)
         if gone == 0 and (k >= EVEN_ROUNDS or len(faces) == 6):
             break
-    left = where[flat[where] > 0]
+        still = flat[left] > 0
+        left, parity = left[still], parity[still]
     _clip_spurs(flat, left, board.steps, spur_voxels)
     on = flat[where] > 0
     flat[where] = 0
