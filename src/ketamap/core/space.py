@@ -101,7 +101,7 @@ class VoxelGrid:
         """
         position = np.floor(self.to_index(points_um) + 0.5).T
         with np.errstate(invalid="ignore"):
-            inside = ((position >= 0) & (position < np.asarray(self.shape)[:, None])).all(axis=0)
+            inside = np.all((position >= 0) & (position < np.asarray(self.shape)[:, None]), axis=0)
         index = np.where(inside, position, 0.0).astype(np.int64)
         return index.T, inside
 
