@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ketamap.core.atlas import Structures
 from ketamap.core.errors import BalanceError, TableError
+from ketamap.stats.coverage import coverage_warnings
 from ketamap.stats.hierarchy import (
     EQUAL_WITHIN,
     CountKind,
@@ -161,6 +162,7 @@ def region_counts(
     extent, extent_unit, note = _extents(cells, units, unit, parents, structures, atlas_volumes)
     values = np.where(extent > 0, units.counts, np.nan)
     magnitude = magnitude_of(values, measure, counted=counted)
+    warnings += coverage_warnings(table, structures.ids[units.rows], measure)
     return RegionCounts(
         counts=values,
         extents=np.where((extent > 0) & ~np.isnan(units.counts), extent, np.nan),
