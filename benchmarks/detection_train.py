@@ -52,7 +52,7 @@ WITHIN_DIAMETERS = 0.62
 PHANTOM_WEIGHT = 0.25
 """Weight of a phantom brain's 41 000 candidates: enough to know beads of thick fibres."""
 
-CELL_WEIGHT, OTHER_WEIGHT = 5.0, 30.0
+CELL_WEIGHT, OTHER_WEIGHT = 5.0, 10.0
 """Weights of the crop's cells and other candidates: it is a fifth of a cubic millimetre."""
 
 CROP_UM = (5.0, 2.0, 2.0)
@@ -256,8 +256,8 @@ def print_reliability(name, score, yes, bins=(0, 0.05, 0.2, 0.4, 0.6, 0.8, 0.95,
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=Path, required=True, help="folder for measured candidates")
-    parser.add_argument("--scenes", type=int, default=247)
-    parser.add_argument("--coarse", type=int, default=30, help="scenes of coarse voxels")
+    parser.add_argument("--scenes", type=int, default=130)
+    parser.add_argument("--coarse", type=int, default=24, help="scenes of coarse voxels")
     parser.add_argument("--crops", type=Path, help="folder with the two channels of a real crop")
     parser.add_argument("--write", action="store_true", help="replace the package's score")
     options = parser.parse_args()

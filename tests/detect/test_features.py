@@ -12,11 +12,13 @@ from ketamap.detect.features import (
     SHELL_STEP,
     SHELLS,
     circle_levels,
+    crowding,
     describe,
     directions,
     opposite_sides,
     saddles,
     shell_means,
+    steps_away,
 )
 from ketamap.detect.filters import difference_of_gaussians
 from ketamap.detect.scale import plan_filters
@@ -129,7 +131,10 @@ def test_opposite_sides_take_the_brighter_of_each_pair():
 def test_a_saddle_is_the_deepest_dip_on_the_way_to_the_highest_bin():
     row = np.array([50, 100, 80, 90, 150, 0], dtype=np.float32).reshape(1, 1, -1)
     found = saddles(row, np.array([[0, 0, 1], [0, 0, 4]]), (3, 3, 3))
-    np.testing.assert_allclose(found, [0.8, 0.0])
+    sharp = 3 * row[0, 0] - np.roll(row[0, 0], 1) - np.roll(row[0, 0], -1)
+    np.testing.assert_allclose(found[:, 0], [0.8, 0.0])
+    np.testing.assert_allclose(found[:, 1], [1.5, 1.0])
+    np.testing.assert_allclose(found[:, 2], [sharp[2:4].min() / sharp[1], 0.0])
 
 
 def test_circles_see_the_plane_that_flickers():
@@ -137,3 +142,23 @@ def test_circles_see_the_plane_that_flickers():
     response[20] *= 9.0
     level = circle_levels(response, np.array([[20, 20, 20]]), (3.0, 3.0, 3.0), 15.0)[0]
     assert level[0] > 3 * max(level[1:])
+
+
+def test_crowding_is_the_share_of_the_bins_around_that_are_higher():
+    plan = plan_filters(VoxelGrid(shape=SHAPE, spacing_um=UM), 15.0)
+    response = np.zeros(SHAPE, dtype=np.float32)
+    response[:, :, 17:] = 3.0
+    heights = np.array([[1.0, 1.0], [5.0, 2.0]])
+    found = crowding(response, np.array([[12, 15, 16], [0, 0, 32]]), heights, plan)
+    np.testing.assert_allclose(found, [[3 / 7, 0.0], [1.0, 1.0]])
+
+
+def test_steps_away_are_sorted_so_that_the_order_of_axes_does_not_matter():
+    response = np.random.default_rng(0).normal(0, 1, (5, 6, 7)).astype(np.float32)
+    here, there = np.array([[2, 3, 4], [0, 0, 0]]), np.array([[4, 2, 3], [0, 0, 0]])
+    one = steps_away(response, here, 1)
+    np.testing.assert_array_equal(one, steps_away(response.transpose(2, 0, 1), there, 1))
+    means = [np.mean([response[1, 3, 4], response[3, 3, 4]])]
+    means += [np.mean([response[2, 2, 4], response[2, 4, 4]])]
+    means += [np.mean([response[2, 3, 3], response[2, 3, 5]])]
+    np.testing.assert_allclose(one[0, :3], np.sort(means), rtol=1e-6)

@@ -55,7 +55,7 @@ def test_candidates_are_listed_from_well_below_what_becomes_a_cell():
     image = cell_image(SHAPE, [(20, 30, 30)], sigma=1.8)
     _, rows, chance = scored(image)
     assert chance.max() > 0.5
-    assert np.sum(chance < 0.5) > 10
+    assert np.sum(chance < 0.5) > 5
     assert np.exp(rows[:, 0]).min() < 1.5 * LEAST_Z
 
 
@@ -96,7 +96,7 @@ def test_a_soma_drawn_out_by_the_point_spread_is_one_cell():
 
 
 def test_two_somata_that_touch_are_two_cells():
-    image = cell_image(SHAPE, [(20, 30, 27.5), (20, 30, 32.5)], sigma=1.3)
+    image = cell_image(SHAPE, [(20, 30, 27.5), (20, 30, 32.5)], sigma=1.6)
     assert cells_near(image, (20, 30, 30), within=6.0) == 2
 
 

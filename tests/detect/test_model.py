@@ -33,7 +33,7 @@ def chances(model, rows):
 
 @pytest.fixture(scope="module")
 def fitted():
-    rows, yes, _ = candidates(6000)
+    rows, yes, _ = candidates(9000)
     return fit_model(rows, yes)
 
 

@@ -11,6 +11,7 @@ from ketamap.detect.noise import (
     join_tiles,
     map_noise,
     measure_tiles,
+    select,
     white_noise,
 )
 
@@ -138,3 +139,10 @@ def test_white_noise_is_its_standard_deviation_also_on_a_slope_and_beside_cells(
 def test_an_image_of_one_value_or_two_planes_has_no_white_noise():
     assert white_noise(np.full((9, 9, 9), 7.0, dtype=np.float32)) == 0.0
     assert white_noise(np.ones((2, 2, 2), dtype=np.float32)) == 0.0
+
+
+@settings(deadline=None, max_examples=50)
+@given(values=st.lists(st.integers(-9, 9), min_size=1, max_size=60), share=st.floats(0.0, 1.0))
+def test_a_rank_is_that_of_the_sorted_values(values, share):
+    k = round(share * (len(values) - 1))
+    assert select(np.array(values, dtype=np.float32), k) == sorted(values)[k]

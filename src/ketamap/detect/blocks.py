@@ -19,8 +19,8 @@ from ketamap.detect.scale import FilterPlan
 BASE_BYTES = 400 * 2**20
 """Memory of the interpreter, the libraries and the tables of a large volume, bytes."""
 
-BYTES_PER_BIN = 18
-"""Float32 image, two smoothings and response, and the samples of the noise tiles."""
+BYTES_PER_BIN = 12
+"""Float32 image and response, rows on their way from one to the other, samples of noise tiles."""
 
 BYTES_PER_BACKGROUND_BIN = 4
 """The background's response; its other arrays are there when the signal's are not."""

@@ -12,7 +12,14 @@ from numba import njit
 from numpy.typing import NDArray
 
 from ketamap.core.space import Zyx
-from ketamap.detect.peaks import hessian, neighbourhoods, parabola_tops, profiles
+from ketamap.detect.peaks import (
+    hessian,
+    neighbourhoods,
+    parabola_tops,
+    profiles,
+    sharp_at,
+    sharp_neighbourhoods,
+)
 from ketamap.detect.scale import FilterPlan
 
 F32 = NDArray[np.float32]
@@ -32,6 +39,9 @@ CIRCLES_PER_DIAMETER = (1.3, 1.7)
 
 OPPOSITE_PER_DIAMETER = 0.9
 """Distance at which opposite sides are compared, in soma diameters."""
+
+CROWD_PER_DIAMETER = 1.7
+"""How far around a candidate the response says whether others are near, in soma diameters."""
 
 FEATURES = (
     "sharpness",
@@ -59,6 +69,22 @@ FEATURES = (
     "whole_signal",
     "over_plane",
     "over_calm",
+    "shoulder",
+    "shadow",
+    "sharp_shoulder",
+    "sharp_saddle",
+    "crowd",
+    "crowd_strong",
+    "next_1",
+    "next_2",
+    "next_3",
+    "next_least",
+    "next_most",
+    "second_1",
+    "second_2",
+    "second_3",
+    "second_least",
+    "second_most",
 )
 """Names of the columns of `describe`.
 
@@ -71,7 +97,11 @@ shortest edge of a bin in diameters; ``rim``: distance to the border of the volu
 ``contrast``, ``inner_signal``, ``whole_signal``: log of the brightness of the middle, of half and of
 three quarters of a diameter over the surroundings, in standard deviations of white noise;
 ``over_plane``, ``over_calm``: log of the response over its usual magnitude on circles around it, of
-the circle where that is greatest (a plane that flickers) and least.
+the circle where that is greatest (a plane that flickers) and least; ``shoulder``: greatest of 27
+bins over the candidate's; ``shadow``: log of the highest response within a diameter over its own;
+``sharp_shoulder``, ``sharp_saddle``: as without ``sharp``, in the sharpened response; ``crowd``,
+``crowd_strong``: see `crowding`, above four standard deviations of white noise and above half its
+height; ``next``, ``second``: response one and two bins away over its own, see `steps_away`.
 """
 
 LIMITS = (-6.0, 8.0)
@@ -110,7 +140,8 @@ def describe(
     d, bin_um = plan.diameter_um, plan.bin_um
     height = response[tuple(index.T)].astype(np.float64)
     around = neighbourhoods(response, index)
-    top = parabola_tops(around)
+    sharp = sharp_neighbourhoods(response, index)
+    top = parabola_tops(sharp)
     curvature, axes = np.linalg.eigh(hessian(around, bin_um))
     steepest = np.maximum(-curvature[:, 0], 1e-9 * height)
     beside = profiles(response, index, axes[:, :, 2], plan.profile, bin_um).min(axis=1)
@@ -121,12 +152,14 @@ def describe(
     rim = np.minimum(place, np.asarray(plan.shape) - 1 - place) * np.asarray(bin_um)
     edges = np.sort(bin_um) / d
     n = len(index)
+    saddle, shadow, sharp_saddle = saddles(response, index, plan.merge).T
+    crowd = crowding(response, index, np.stack([4.0 * plan.white_gain * white, 0.5 * height]), plan)
     columns = [
         -curvature.sum(axis=1) / height / plan.point_sharpness,
         -curvature[:, 1] / steepest,
         -curvature[:, 2] / steepest,
         *(beside[:, k] / height for k in (3, 5, 7, 9)),
-        saddles(response, index, plan.merge),
+        saddle,
         *((shell[:, k] - shell[:, -1]) / step for k in range(1, 5)),
         np.log(step / white),
         *((shell[:, 0] - opposite[:, -1 - k]) / step for k in (0, 3, 6, 9, 12)),
@@ -136,6 +169,13 @@ def describe(
         _signal(shell, weight, 2, white),
         _signal(shell, weight, 3, white),
         *_over_circles(response, index, height, plan),
+        around.reshape(n, 27).max(axis=1) / height,
+        np.log(shadow),
+        sharp.reshape(n, 27).max(axis=1) / np.maximum(sharp[:, 1, 1, 1], 1e-3 * height),
+        sharp_saddle,
+        *crowd.T,
+        *(steps_away(response, index, 1) / height[:, None]).T,
+        *(steps_away(response, index, 2) / height[:, None]).T,
     ]
     return np.asarray(np.clip(np.stack(columns, axis=1), *LIMITS), dtype=np.float32)
 
@@ -219,11 +259,17 @@ def shell_means(
     scale = np.asarray(bin_um) / (SHELL_STEP * diameter_um)
     spots, ends, share = _shell_table(scale)
     part = np.clip(np.rint(offset * PARTS_OF_A_BIN), -1, 1).astype(np.int64) + 1
-    table = (part[:, 0] * 3 + part[:, 1]) * 3 + part[:, 2]
+    place = (part[:, 0] * 3 + part[:, 1]) * 3 + part[:, 2]
+    total = np.empty((len(index), SHELLS + 1), dtype=np.float64)
+    weight = np.empty_like(total)
+    _fill_shells(image, index, ends[place], spots, share, total, weight)
     mean = np.empty((len(index), SHELLS), dtype=np.float64)
-    weight = np.empty_like(mean)
-    _fill_shells(image, index, table, spots, ends, share, mean, weight)
-    return mean, weight
+    last = image[tuple(index.T)].astype(np.float64)
+    for k in range(SHELLS):
+        some = weight[:, k] > 1e-3
+        last = np.divide(total[:, k], weight[:, k], out=last, where=some)
+        mean[:, k] = last
+    return mean, weight[:, :SHELLS]
 
 
 def _shell_table(scale: F64) -> tuple[NDArray[np.int64], NDArray[np.int64], F64]:
@@ -232,60 +278,58 @@ def _shell_table(scale: F64) -> tuple[NDArray[np.int64], NDArray[np.int64], F64]
     Returns
     -------
     spots
-        Shape ``(m, 4)``: bin relative to the centre's, and inner shell.
+        Shape ``(m, 3)``: bins relative to the centre's.
     ends
-        Shape ``(28,)``: where each place's bins begin in ``spots``.
+        Shape ``(27, SHELLS + 1)``: where each place's shells begin and end in ``spots``.
     share
         Shape ``(m,)``: weight in the next shell; the rest is the inner one's.
     """
     reach = np.ceil(SHELLS / scale).astype(int)
     grid = np.stack(np.meshgrid(*(np.arange(-r, r + 1) for r in reach), indexing="ij"), axis=-1)
     bins = grid.reshape(-1, 3)
-    spots, shares, ends = [], [], [0]
+    spots, shares, ends, done = [], [], [], 0
     for place in np.ndindex(3, 3, 3):
         offset = (np.asarray(place) - 1.0) / PARTS_OF_A_BIN
         far = np.sqrt((((bins - offset) * scale) ** 2).sum(axis=1))
-        near = far < SHELLS
-        inner = far[near].astype(np.int64)
-        spots.append(np.concatenate([bins[near], inner[:, None]], axis=1))
-        shares.append(far[near] - inner)
-        ends.append(ends[-1] + len(inner))
+        order = np.argsort(far.astype(np.int64), kind="stable")
+        inner = far[order].astype(np.int64)
+        first = np.searchsorted(inner, np.arange(SHELLS + 1))
+        ends.append(done + first)
+        spots.append(bins[order[: first[-1]]])
+        shares.append((far[order] - inner)[: first[-1]])
+        done += int(first[-1])
     return np.concatenate(spots), np.asarray(ends), np.concatenate(shares)
 
 
 @njit(nogil=True, cache=True)
-def _fill_shells(  # noqa: PLR0913 (a kernel takes plain arrays)
+def _fill_shells(
     image: F32,
     index: NDArray[np.int64],
-    table: NDArray[np.int64],
-    spots: NDArray[np.int64],
     ends: NDArray[np.int64],
+    spots: NDArray[np.int64],
     share: F64,
-    mean: F64,
-    weights: F64,
+    total: F64,
+    weight: F64,
 ) -> None:
+    """Sum up brightness and weights per shell."""
     nz, ny, nx = image.shape
-    n_shells = mean.shape[1]
-    total = np.empty(n_shells + 1)
-    weight = np.empty(n_shells + 1)
-    for n in range(mean.shape[0]):
-        total[:] = 0.0
-        weight[:] = 0.0
+    total[:], weight[:] = 0.0, 0.0
+    for n in range(index.shape[0]):
         z0, y0, x0 = index[n, 0], index[n, 1], index[n, 2]
-        for m in range(ends[table[n]], ends[table[n] + 1]):
-            z, y, x = z0 + spots[m, 0], y0 + spots[m, 1], x0 + spots[m, 2]
-            if 0 <= z < nz and 0 <= y < ny and 0 <= x < nx:
-                k, far, v = spots[m, 3], share[m], image[z, y, x]
-                total[k] += (1.0 - far) * v
-                weight[k] += 1.0 - far
-                total[k + 1] += far * v
-                weight[k + 1] += far
-        last = float(image[z0, y0, x0])
-        for k in range(n_shells):
-            if weight[k] > 1e-3:
-                last = total[k] / weight[k]
-            mean[n, k] = last
-            weights[n, k] = weight[k]
+        for k in range(ends.shape[1] - 1):
+            bright, outer_bright, count, outer = 0.0, 0.0, 0, 0.0
+            for m in range(ends[n, k], ends[n, k + 1]):
+                z, y, x = z0 + spots[m, 0], y0 + spots[m, 1], x0 + spots[m, 2]
+                if 0 <= z < nz and 0 <= y < ny and 0 <= x < nx:
+                    far, v = share[m], image[z, y, x]
+                    bright += v
+                    outer_bright += far * v
+                    count += 1
+                    outer += far
+            total[n, k] += bright - outer_bright
+            weight[n, k] += count - outer
+            total[n, k + 1] += outer_bright
+            weight[n, k + 1] += outer
 
 
 def directions() -> F64:
@@ -347,10 +391,11 @@ def saddles(response: F32, index: NDArray[np.int64], reach: Zyx[int]) -> F64:
     Returns
     -------
     numpy.ndarray
-        Shape ``(n,)``: least response on the straight way to the highest bin of the box, over
-        the candidate's own; 0 where the candidate is itself the highest.
+        Shape ``(n, 3)``: least response on the straight way to the highest bin of the box, over
+        the candidate's own (0 where the candidate is itself the highest); the highest over the
+        candidate's own; and the first of the three in the sharpened response.
     """
-    out = np.zeros(len(index), dtype=np.float64)
+    out = np.empty((len(index), 3), dtype=np.float64)
     _fill_saddles(response, index, reach, out)
     return out
 
@@ -368,12 +413,84 @@ def _fill_saddles(image: F32, index: NDArray[np.int64], reach: Zyx[int], out: F6
                     if image[k, j, i] > best:
                         best, dz, dy, dx = image[k, j, i], k - z, j - y, i - x
         steps = max(abs(dz), abs(dy), abs(dx))
-        if steps == 0:
-            continue
-        least = own
+        sharp = max(sharp_at(image, z, y, x), np.float32(1e-3) * own)
+        least, least_sharp = own, sharp
         for m in range(1, steps):
             k = z + int(np.floor(dz * m / steps + 0.5))
             j = y + int(np.floor(dy * m / steps + 0.5))
             i = x + int(np.floor(dx * m / steps + 0.5))
             least = min(least, image[k, j, i])
-        out[n] = least / own
+            least_sharp = min(least_sharp, sharp_at(image, k, j, i))
+        out[n, 0] = least / own if steps else 0.0
+        out[n, 1] = best / own
+        out[n, 2] = least_sharp / sharp if steps else 0.0
+
+
+def steps_away(response: F32, index: NDArray[np.int64], steps: int) -> F64:
+    """Read the response some bins away along the three axes.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape ``(n, 5)``: the means of the two sides along each axis, rising, then the least and
+        the greatest of the six; beyond the volume the outermost bin counts.
+    """
+    values = np.empty((len(index), 3, 2))
+    for axis in range(3):
+        for side in range(2):
+            spot = list(index.T)
+            shifted = spot[axis] + (steps if side else -steps)
+            spot[axis] = np.clip(shifted, 0, response.shape[axis] - 1)
+            values[:, axis, side] = response[tuple(spot)]
+    six = values.reshape(-1, 6)
+    ends = np.stack([six.min(axis=1), six.max(axis=1)], axis=1)
+    return np.concatenate([np.sort(values.mean(axis=2), axis=1), ends], axis=1)
+
+
+def crowding(response: F32, index: NDArray[np.int64], least: F64, plan: FilterPlan) -> F64:
+    """Share of the bins around each candidate where the response exceeds either of two heights.
+
+    Parameters
+    ----------
+    response
+        Shape ``(z, y, x)``; bins beyond it do not count.
+    index
+        Shape ``(n, 3)``.
+    least
+        Shape ``(2, n)``: the heights.
+    plan
+        Every other bin within `CROWD_PER_DIAMETER` along each axis is looked at.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape ``(n, 2)``.
+    """
+    reach = [int(CROWD_PER_DIAMETER * plan.diameter_um / um) // 2 for um in plan.bin_um]
+    out = np.empty((len(index), len(least)), dtype=np.float64)
+    _fill_crowding(response, index, least, np.asarray(reach), out)
+    return out
+
+
+@njit(nogil=True, cache=True)
+def _fill_crowding(
+    response: F32, index: NDArray[np.int64], least: F64, reach: NDArray[np.int64], out: F64
+) -> None:
+    nz, ny, nx = response.shape
+    for n in range(out.shape[0]):
+        low, high, seen, above, far_above = least[0, n], least[1, n], 0, 0, 0
+        first_x = index[n, 2] - 2 * min(reach[2], index[n, 2] // 2)
+        last_x = index[n, 2] + 2 * min(reach[2], (nx - 1 - index[n, 2]) // 2)
+        for k in range(-reach[0], reach[0] + 1):
+            z = index[n, 0] + 2 * k
+            for j in range(-reach[1], reach[1] + 1):
+                y = index[n, 1] + 2 * j
+                if not (0 <= z < nz and 0 <= y < ny):
+                    continue
+                row = response[z, y]
+                for x in range(first_x, last_x + 1, 2):
+                    above += row[x] > low
+                    far_above += row[x] > high
+                seen += (last_x - first_x) // 2 + 1
+        out[n, 0] = above / seen
+        out[n, 1] = far_above / seen

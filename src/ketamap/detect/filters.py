@@ -39,7 +39,8 @@ def bin_block(block: NDArray[Any], bins: Zyx[int]) -> F32:
     if bins == (1, 1, 1):
         out[...] = block
         return out
-    plane = np.empty((ny, nx), dtype=np.float32)
+    native = np.dtype(block.dtype) in (np.uint8, np.uint16)
+    plane = np.empty((ny, nx), dtype=block.dtype if native else np.float32)
     for z in range(out.shape[0] * bz):
         plane[...] = block[min(z, nz - 1)]
         add_binned_plane(out[z // bz], plane, by, bx)
@@ -48,7 +49,7 @@ def bin_block(block: NDArray[Any], bins: Zyx[int]) -> F32:
 
 
 @njit(nogil=True, cache=True)
-def add_binned_plane(total: F32, plane: F32, by: int, bx: int) -> None:
+def add_binned_plane(total: F32, plane: NDArray[Any], by: int, bx: int) -> None:
     """Add the sums of ``by`` x ``bx`` pixels of a plane to ``total``, in place."""
     ny, nx = plane.shape
     my, mx = total.shape
@@ -86,66 +87,61 @@ def difference_of_gaussians(image: F32, narrow: Zyx[F32], wide: Zyx[F32]) -> F32
     numpy.ndarray of float32
         Shape of ``image``; positive where a blob is brighter than its surroundings.
     """
-    centre = np.empty_like(image)
-    surround = np.empty_like(image)
-    smooth_planes(image, narrow[1], narrow[2], centre)
-    smooth_planes(image, wide[1], wide[2], surround)
     out = np.empty_like(image)
-    subtract_along_z(centre, surround, narrow[0], wide[0], out)
+    _fill_difference(image, narrow, wide, out)
     return out
 
 
 @njit(nogil=True, cache=True)
-def smooth_planes(image: F32, along_y: F32, along_x: F32, out: F32) -> None:
-    """Convolve every plane along y and x, row by row while it is in the cache."""
+def _fill_difference(image: F32, narrow: Zyx[F32], wide: Zyx[F32], out: F32) -> None:
+    """Smooth all rows of one y along y and x, then along z while they are in the cache."""
     nz, ny, nx = image.shape
-    ry, rx = along_y.shape[0] - 1, along_x.shape[0] - 1
-    padded = np.empty(nx + 2 * rx, dtype=np.float32)
-    for z in range(nz):
-        plane = image[z]
-        for y in range(ny):
-            inner = padded[rx : rx + nx]
-            centre = plane[y]
-            w = along_y[0]
-            for i in range(nx):
-                inner[i] = w * centre[i]
-            for k in range(1, ry + 1):
-                w = along_y[k]
-                above, below = plane[max(y - k, 0)], plane[min(y + k, ny - 1)]
-                for i in range(nx):
-                    inner[i] += w * (above[i] + below[i])
-            for i in range(rx):
-                padded[i] = padded[rx]
-                padded[rx + nx + i] = padded[rx + nx - 1]
-            row = out[z, y]
-            w = along_x[0]
-            for i in range(nx):
-                row[i] = w * inner[i]
-            for k in range(1, rx + 1):
-                w = along_x[k]
-                left, right = padded[rx - k : rx - k + nx], padded[rx + k : rx + k + nx]
-                for i in range(nx):
-                    row[i] += w * (left[i] + right[i])
+    centre = np.empty((nz, nx), dtype=np.float32)
+    surround = np.empty((nz, nx), dtype=np.float32)
+    padded = np.empty(nx + 2 * max(narrow[2].size, wide[2].size), dtype=np.float32)
+    for y in range(ny):
+        for kernels, smooth in ((narrow, centre), (wide, surround)):
+            for z in range(nz):
+                _smooth_row(image[z], y, kernels[1], kernels[2], padded, smooth[z])
+        for z in range(nz):
+            _subtract_rows(centre, surround, z, narrow[0], wide[0], out[z, y])
 
 
 @njit(nogil=True, cache=True)
-def subtract_along_z(centre: F32, surround: F32, narrow: F32, wide: F32, out: F32) -> None:
-    """Convolve along z with both kernels and subtract."""
-    nz, ny, nx = centre.shape
-    for z in range(nz):
-        for y in range(ny):
-            row = out[z, y]
-            a, b = centre[z, y], surround[z, y]
-            u, v = narrow[0], wide[0]
-            for i in range(nx):
-                row[i] = u * a[i] - v * b[i]
-            for k in range(1, narrow.shape[0]):
-                u = narrow[k]
-                a, b = centre[max(z - k, 0), y], centre[min(z + k, nz - 1), y]
-                for i in range(nx):
-                    row[i] += u * (a[i] + b[i])
-            for k in range(1, wide.shape[0]):
-                v = wide[k]
-                a, b = surround[max(z - k, 0), y], surround[min(z + k, nz - 1), y]
-                for i in range(nx):
-                    row[i] -= v * (a[i] + b[i])
+def _smooth_row(plane: F32, y: int, along_y: F32, along_x: F32, padded: F32, out: F32) -> None:
+    """Convolve row ``y`` of a plane along y, then along x."""
+    ny, nx = plane.shape
+    rx = along_x.size - 1
+    inner = padded[rx : rx + nx]
+    w, row = along_y[0], plane[y]
+    for i in range(nx):
+        inner[i] = w * row[i]
+    for k in range(1, along_y.size):
+        _add_pair(inner, along_y[k], plane[max(y - k, 0)], plane[min(y + k, ny - 1)])
+    for i in range(rx):
+        padded[i] = padded[rx]
+        padded[rx + nx + i] = padded[rx + nx - 1]
+    w = along_x[0]
+    for i in range(nx):
+        out[i] = w * inner[i]
+    for k in range(1, along_x.size):
+        _add_pair(out, along_x[k], padded[rx - k : rx - k + nx], padded[rx + k : rx + k + nx])
+
+
+@njit(nogil=True, cache=True)
+def _subtract_rows(centre: F32, surround: F32, z: int, narrow: F32, wide: F32, out: F32) -> None:
+    """Convolve along the first axis at ``z``, with both kernels, and subtract."""
+    last = centre.shape[0] - 1
+    u, v, a, b = narrow[0], wide[0], centre[z], surround[z]
+    for i in range(out.size):
+        out[i] = u * a[i] - v * b[i]
+    for k in range(1, narrow.size):
+        _add_pair(out, narrow[k], centre[max(z - k, 0)], centre[min(z + k, last)])
+    for k in range(1, wide.size):
+        _add_pair(out, -wide[k], surround[max(z - k, 0)], surround[min(z + k, last)])
+
+
+@njit(nogil=True, cache=True)
+def _add_pair(total: F32, weight: np.float32, one: F32, other: F32) -> None:
+    for i in range(total.size):
+        total[i] += weight * (one[i] + other[i])

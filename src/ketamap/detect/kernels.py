@@ -15,7 +15,7 @@ from ketamap.detect.features import FEATURES, LIMITS, describe
 from ketamap.detect.filters import bin_block, difference_of_gaussians
 from ketamap.detect.model import ScoreModel
 from ketamap.detect.noise import ROUNDING, TILE_EXCESS_AT_MOST, NoiseMap, TileNoise, measure_tiles
-from ketamap.detect.peaks import Peaks, maxima, neighbourhoods, parabola_tops, ring_level
+from ketamap.detect.peaks import Peaks, maxima, parabola_tops, ring_level, sharp_neighbourhoods
 from ketamap.detect.scale import FilterPlan
 
 F32 = NDArray[np.float32]
@@ -96,7 +96,7 @@ def examine_block(
     edges = _edges_in_block(plan, extent)
     noise = measure_tiles(image, response, edges, background=other)
     tile_of = _tiles_of(edges, response.shape)
-    index = _candidates(response, noise, edges, tile_of, preview)
+    index = _candidates(response, noise, edges, tile_of, plan, preview)
     level = ring_level(image, index, plan.ring)
     white = _white_at(index, noise, tile_of, plan.white_gain)
     least = np.maximum(ROUNDING * np.abs(level), LEAST_Z * plan.white_gain * white)
@@ -108,7 +108,8 @@ def examine_block(
     likely = features[:, FEATURES.index("inner_signal")] >= LEAST_SIGNAL
     index, white, level, features = index[likely], white[likely], level[likely], features[likely]
     peaks = Peaks(
-        bins=(index + np.asarray(extent.start)) + parabola_tops(neighbourhoods(response, index)),
+        bins=(index + np.asarray(extent.start))
+        + parabola_tops(sharp_neighbourhoods(response, index)),
         response=response[tuple(index.T)],
         level=level.astype(np.float32),
         background=np.zeros(len(index), np.float32) if other is None else other[tuple(index.T)],
@@ -146,10 +147,11 @@ def own_response(peaks: Peaks, noise: NoiseMap) -> NDArray[np.float64]:
 
 def _respond(block: NDArray[Any], plan: FilterPlan) -> tuple[F32, F32]:
     image = bin_block(block, plan.bins)
-    if not np.isfinite(image.sum(dtype=np.float64)):
+    low, high = image.min(), image.max()
+    if not (np.isfinite(low) and np.isfinite(high)):
         msg = "contains NaN or infinite voxels. Replace them (0 where there is no tissue)."
         raise ImageError(msg)
-    if image.min() == image.max():
+    if low == high:
         return image, np.zeros_like(image)
     return image, difference_of_gaussians(image, plan.narrow, plan.wide)
 
@@ -176,9 +178,11 @@ def _candidates(
     noise: TileNoise,
     edges: Zyx[NDArray[np.int64]],
     tile_of: Zyx[NDArray[np.int64]],
+    plan: FilterPlan,
     preview: NoiseMap | None,
 ) -> NDArray[np.int64]:
     lowest = np.nan_to_num(CANDIDATE_Z * noise.sigma, nan=0.0)
+    lowest = np.maximum(lowest, LEAST_Z * plan.white_gain * _white_of_tiles(noise, plan.white_gain))
     if preview is not None:
         lowest = np.maximum(lowest, LEAST_Z * preview.prior(preview.levels[0]))
     first, last = ([int(e[k]) for e in edges] for k in (0, -1))
@@ -189,10 +193,14 @@ def _white_at(
     index: NDArray[np.int64], noise: TileNoise, tile_of: Zyx[NDArray[np.int64]], gain: float
 ) -> NDArray[np.float64]:
     """White noise in a bin of each candidate's own tile, ``(n,)``, above 0."""
-    least = LEAST_WHITE * np.nan_to_num(noise.sigma, nan=0.0) / gain
-    white = np.maximum(np.maximum(noise.white, least), 1e-30)
+    white = _white_of_tiles(noise, gain)
     z, y, x = (tile[index[:, axis]] for axis, tile in enumerate(tile_of))
     return np.asarray(white[z, y, x], dtype=np.float64)
+
+
+def _white_of_tiles(noise: TileNoise, gain: float) -> NDArray[np.float64]:
+    least = LEAST_WHITE * np.nan_to_num(noise.sigma, nan=0.0) / gain
+    return np.asarray(np.maximum(np.maximum(noise.white, least), 1e-30))
 
 
 def _triple(values: Iterable[int]) -> Zyx[int]:

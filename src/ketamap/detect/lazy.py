@@ -32,7 +32,7 @@ from ketamap.detect.kernels import (
 from ketamap.detect.model import ScoreModel, default_model
 from ketamap.detect.noise import ROUNDING, NoiseMap, join_tiles, map_noise
 from ketamap.detect.peaks import Peaks, join_peaks
-from ketamap.detect.scale import FilterPlan, plan_filters
+from ketamap.detect.scale import FilterPlan, for_noise, plan_filters
 
 DEFAULT_MEMORY_BYTES = 4 * 2**30
 """Memory that detection may use, bytes."""
@@ -170,6 +170,7 @@ def survey(
 def _preview(volume: Volume, plan: FilterPlan) -> NoiseMap:
     """Noise by brightness from a few tiles: sets aside most of what is not a cell at once."""
     parts = []
+    plan = for_noise(plan)
     for extent in single_tiles(plan, PREVIEW_TILES):
         start, stop = voxels_of(extent, plan, volume.grid.shape)
         with _naming(volume.name, start, stop):

@@ -25,7 +25,7 @@ F64 = NDArray[np.float64]
 NOISE_FEATURES = ("z", "texture")
 """Log of the response over its noise, and of that noise over what white noise would give."""
 
-LOCAL_FACTORS = ("bin_z", "contrast", "whole_signal")
+LOCAL_FACTORS = ("bin_z", "contrast", "whole_signal", "crowd_strong")
 """Features that every other one is multiplied with, beside `NOISE_FEATURES`."""
 
 FARTHEST = 4.0
@@ -121,9 +121,9 @@ class ScoreModel:
     def probability(self, local: F32, noise: F32) -> F64:
         """Join `local_part` ``(n, 3)`` and the noise features ``(n, 2)`` to ``(n,)``."""
         v = np.clip((noise - self.mean[:2]) / self.spread[:2], -FARTHEST, FARTHEST)
-        alone = np.concatenate([v, np.zeros((len(v), len(self.names) - 2))], axis=1)
-        odds = _dot(expand(alone), self.weights) - self.weights[0] + local[:, 0]
-        odds += np.sum(local[:, 1:] * v, axis=1)
+        linear, square, products = self._split()
+        odds = local[:, 0] + _dot(v, linear[:2]) + _dot(v * v, square[:2])
+        odds += products[0][1] * v[:, 0] * v[:, 1] + np.sum(local[:, 1:] * v, axis=1)
         return np.asarray(1.0 / (1.0 + np.exp(-np.clip(odds, -60.0, 60.0))))
 
 

@@ -93,19 +93,19 @@ def measure_tiles(
     shape = tuple(len(e) - 1 for e in edges)
     out = _no_tiles(shape)
     for tile in np.ndindex(*shape):
-        spot = _lattice(edges, tile)
-        r, v = response[spot].ravel(), image[spot].ravel()
-        filled = np.abs(r) > ROUNDING * np.abs(v)
-        if np.count_nonzero(filled) < FEWEST_SAMPLES:
+        where = _lattice(edges, tile)
+        r, v = _samples(response[where], image[where], ROUNDING)
+        if r.size < FEWEST_SAMPLES:
             continue
-        r = np.sort(r[filled])
-        low, middle = (float(r[round(q * (len(r) - 1))]) for q in (LOWER_QUANTILE, 0.5))
+        low = select(r, round(LOWER_QUANTILE * (r.size - 1)))
+        middle = select(r, round(0.5 * (r.size - 1)))
         out.sigma[tile] = middle - low
-        out.level[tile] = np.sort(v[filled])[np.count_nonzero(filled) // 2]
+        out.level[tile] = select(v, v.size // 2)
         out.white[tile] = white_noise(image[_whole(edges, tile)])
         if background is not None:
-            b = background[spot].ravel()
-            out.slope[tile] = _slope(response[spot].ravel()[filled], b[filled], low, middle)
+            filled = np.abs(response[where]) > ROUNDING * np.abs(image[where])
+            calm = response[where][filled], background[where][filled]
+            out.slope[tile] = _slope(*calm, low, middle)
     return out
 
 
@@ -127,31 +127,78 @@ def white_noise(image: F32) -> float:
         0 where no axis has three bins or nothing differs.
     """
     least = np.inf
+    step = max(1, round(float(np.sqrt(image.size / WHITE_SAMPLES))))
     for axis in range(3):
-        line = np.moveaxis(image, axis, 0)
-        if len(line) < 3:
+        if image.shape[axis] < 3:
             continue
-        step = max(1, round(float(np.sqrt(image.size / WHITE_SAMPLES))))
-        if min(line.shape[1:]) >= step:
-            line = line[:, ::step, ::step]
-        some = _bends(line, ROUNDING)
+        others = [n for k, n in enumerate(image.shape) if k != axis]
+        some = _bends(image, axis, step if min(others) >= step else 1, ROUNDING)
         if some.size >= FEWEST_SAMPLES:
-            middle = float(np.partition(some, some.size // 2)[some.size // 2])
-            least = min(least, middle / (0.6745 * np.sqrt(6.0)))
+            least = min(least, select(some, some.size // 2) / (0.6745 * np.sqrt(6.0)))
     return least if np.isfinite(least) else 0.0
 
 
 @njit(nogil=True, cache=True)
-def _bends(line: F32, rounding: float) -> F32:
-    """Magnitudes of second differences along the first axis that are more than rounding."""
-    n, ny, nx = line.shape
-    out = np.empty((n - 2) * ny * nx, dtype=np.float32)
+def _samples(response: F32, image: F32, rounding: float) -> tuple[F32, F32]:
+    """Response and brightness of the bins where the response is more than rounding."""
+    r = np.empty(response.size, dtype=np.float32)
+    v = np.empty(response.size, dtype=np.float32)
     m = 0
-    for i in range(1, n - 1):
-        for j in range(ny):
-            for k in range(nx):
-                v = line[i, j, k]
-                bend = abs(line[i + 1, j, k] - 2.0 * v + line[i - 1, j, k])
+    for i in range(response.shape[0]):
+        for j in range(response.shape[1]):
+            for k in range(response.shape[2]):
+                if abs(response[i, j, k]) > rounding * abs(image[i, j, k]):
+                    r[m], v[m] = response[i, j, k], image[i, j, k]
+                    m += 1
+    return r[:m], v[:m]
+
+
+@njit(nogil=True, cache=True)
+def select(values: F32, k: int) -> float:
+    """Return the value of rank ``k``, from 0, and leave ``values`` partly sorted around it.
+
+    Hoare 1961 (Commun ACM 4:321, algorithm 65).
+    """
+    low, high = 0, values.size - 1
+    while low < high:
+        pivot, i, j = values[(low + high) // 2], low, high
+        while i <= j:
+            while values[i] < pivot:
+                i += 1
+            while pivot < values[j]:
+                j -= 1
+            if i <= j:
+                values[i], values[j] = values[j], values[i]
+                i += 1
+                j -= 1
+        if k <= j:
+            high = j
+        elif k >= i:
+            low = i
+        else:
+            break
+    return float(values[k])
+
+
+@njit(nogil=True, cache=True)
+def _bends(image: F32, axis: int, step: int, rounding: float) -> F32:
+    """Magnitudes of second differences along an axis that are more than rounding.
+
+    Lines along the axis are ``step`` bins apart.
+    """
+    every = (1 if axis == 0 else step, 1 if axis == 1 else step, 1 if axis == 2 else step)
+    dz, dy, dx = int(axis == 0), int(axis == 1), int(axis == 2)
+    nz, ny, nx = image.shape
+    count = 1
+    for n, by in zip(image.shape, every):  # noqa: B905 (numba knows no strict)
+        count *= -(-n // by)
+    out = np.empty(count, dtype=np.float32)
+    m = 0
+    for i in range(dz, nz - dz, every[0]):
+        for j in range(dy, ny - dy, every[1]):
+            for k in range(dx, nx - dx, every[2]):
+                v = image[i, j, k]
+                bend = abs(image[i + dz, j + dy, k + dx] - 2.0 * v + image[i - dz, j - dy, k - dx])
                 if bend > rounding * abs(v):
                     out[m] = bend
                     m += 1

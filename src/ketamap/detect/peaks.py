@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from itertools import product
 
 import numpy as np
 from numba import njit
@@ -12,6 +13,22 @@ from numpy.typing import NDArray
 from ketamap.core.space import Zyx
 
 F32 = NDArray[np.float32]
+
+SHARP_LIMIT = 1.6
+"""Maxima of the sharpened response alone count this many times as high as others: of those
+lower down one in a hundred is a soma, and they are many."""
+
+NEIGHBOURS = np.array(
+    sorted(
+        (
+            (*step, 1 if step > (0, 0, 0) else -1)
+            for step in product((-1, 0, 1), repeat=3)
+            if any(step)
+        ),
+        key=lambda row: sum(map(abs, row[:3])),
+    )
+)
+"""Steps to 26 neighbours, those that share a face first, and whether each is later in raster order."""
 
 
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True)
@@ -44,7 +61,10 @@ def maxima(
     start: Zyx[int],
     stop: Zyx[int],
 ) -> NDArray[np.int64]:
-    """Find voxels that no neighbour among 26 exceeds.
+    """Find maxima among 26 neighbours: of the response, and of the sharpened response.
+
+    Touching somata are often one maximum of the response and two of the sharpened one
+    (`sharp_at`); maxima of that beside one of the response are the same soma and left out.
 
     Parameters
     ----------
@@ -64,7 +84,7 @@ def maxima(
         the maximum, so a plateau gives one or a few and never none. Voxels at the face of
         the volume have fewer neighbours and can be maxima.
     """
-    room = 4096
+    room = 4096 + response.size // 256
     while True:
         found = np.empty((room, 3), dtype=np.int64)
         n = _fill_maxima(response, lowest, *tile_of, start, stop, found)
@@ -91,13 +111,36 @@ def _fill_maxima(  # noqa: PLR0913 (a kernel takes plain arrays)
             row = response[z, y]
             limits = lowest[tile_z[z], tile_y[y]]
             for x in range(start[2], stop[2]):
-                if row[x] > limits[tile_x[x]] and _is_maximum(response, z, y, x):
+                limit = limits[tile_x[x]]
+                if row[x] > limit and _is_candidate(response, z, y, x, SHARP_LIMIT * limit):
                     if n < found.shape[0]:
                         found[n, 0] = z
                         found[n, 1] = y
                         found[n, 2] = x
                     n += 1
     return n
+
+
+@njit(nogil=True, cache=True)
+def _is_candidate(response: F32, z: int, y: int, x: int, least_sharp: float) -> bool:
+    if _tops_faces(response, z, y, x) and _is_maximum(response, z, y, x):
+        return True
+    return response[z, y, x] > least_sharp and _is_sharp_candidate(response, z, y, x)
+
+
+@njit(nogil=True, cache=True)
+def _tops_faces(response: F32, z: int, y: int, x: int) -> bool:
+    """Whether no neighbour that shares a face is higher: quick, and false for most voxels."""
+    nz, ny, nx = response.shape
+    v = response[z, y, x]
+    return not (
+        (x > 0 and response[z, y, x - 1] > v)
+        or (x + 1 < nx and response[z, y, x + 1] > v)
+        or (y > 0 and response[z, y - 1, x] > v)
+        or (y + 1 < ny and response[z, y + 1, x] > v)
+        or (z > 0 and response[z - 1, y, x] > v)
+        or (z + 1 < nz and response[z + 1, y, x] > v)
+    )
 
 
 @njit(nogil=True, cache=True)
@@ -112,6 +155,67 @@ def _is_maximum(response: F32, z: int, y: int, x: int) -> bool:
                 if u > v or (u == v and earlier):
                     return False
     return True
+
+
+@njit(nogil=True, cache=True)
+def _is_sharp_candidate(response: F32, z: int, y: int, x: int) -> bool:
+    """Whether the sharpened response has a maximum here, and the response none beside it."""
+    nz, ny, nx = response.shape
+    v = sharp_at(response, z, y, x)
+    for m in range(NEIGHBOURS.shape[0]):
+        k, j, i = z + NEIGHBOURS[m, 0], y + NEIGHBOURS[m, 1], x + NEIGHBOURS[m, 2]
+        if 0 <= k < nz and 0 <= j < ny and 0 <= i < nx:
+            u = sharp_at(response, k, j, i)
+            if u > v or (u == v and NEIGHBOURS[m, 3] < 0):
+                return False
+    for m in range(NEIGHBOURS.shape[0]):
+        k, j, i = z + NEIGHBOURS[m, 0], y + NEIGHBOURS[m, 1], x + NEIGHBOURS[m, 2]
+        if 0 <= k < nz and 0 <= j < ny and 0 <= i < nx and _is_maximum(response, k, j, i):
+            return False
+    return True
+
+
+@njit(nogil=True, cache=True)
+def sharp_at(response: F32, z: int, y: int, x: int) -> np.float32:
+    """Response less its second differences at one voxel; beyond the edge the outermost counts."""
+    nz, ny, nx = response.shape
+    along_z = response[max(z - 1, 0), y, x] + response[min(z + 1, nz - 1), y, x]
+    along_y = response[z, max(y - 1, 0), x] + response[z, min(y + 1, ny - 1), x]
+    along_x = response[z, y, max(x - 1, 0)] + response[z, y, min(x + 1, nx - 1)]
+    return np.float32(np.float32(7.0) * response[z, y, x] - (along_z + along_y + along_x))
+
+
+def sharp_neighbourhoods(response: F32, index: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Sharpened response, `sharp_at`, at 3 x 3 x 3 voxels around each index.
+
+    Parameters
+    ----------
+    response
+        Shape ``(z, y, x)``; beyond it the outermost voxel counts.
+    index
+        Shape ``(n, 3)``.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape ``(n, 3, 3, 3)``.
+    """
+    out = np.empty((len(index), 3, 3, 3), dtype=np.float64)
+    _fill_sharp(response, index, out)
+    return out
+
+
+@njit(nogil=True, cache=True)
+def _fill_sharp(response: F32, index: NDArray[np.int64], out: NDArray[np.float64]) -> None:
+    nz, ny, nx = response.shape
+    for n in range(out.shape[0]):
+        for k in range(3):
+            z = min(max(index[n, 0] + k - 1, 0), nz - 1)
+            for j in range(3):
+                y = min(max(index[n, 1] + j - 1, 0), ny - 1)
+                for i in range(3):
+                    x = min(max(index[n, 2] + i - 1, 0), nx - 1)
+                    out[n, k, j, i] = sharp_at(response, z, y, x)
 
 
 def neighbourhoods(image: F32, index: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -243,9 +347,32 @@ def ring_level(image: F32, index: NDArray[np.int64], radius: Zyx[int]) -> NDArra
     faces = np.concatenate([np.eye(3), -np.eye(3)])
     corners = np.array(list(np.ndindex(2, 2, 2))) * 2.0 - 1.0
     steps = np.rint(np.concatenate([faces, corners / np.sqrt(3.0)]) * np.asarray(radius))
-    spot = index[:, None, :] + steps.astype(np.int64)
-    z, y, x = (np.clip(spot[..., axis], 0, image.shape[axis] - 1) for axis in range(3))
-    return np.sort(image[z, y, x], axis=1)[:, 8].astype(np.float64)
+    out = np.empty(len(index), dtype=np.float64)
+    _fill_ring_levels(image, index, steps.astype(np.int64), 8, out)
+    return out
+
+
+@njit(nogil=True, cache=True)
+def _fill_ring_levels(
+    image: F32,
+    index: NDArray[np.int64],
+    steps: NDArray[np.int64],
+    rank: int,
+    out: NDArray[np.float64],
+) -> None:
+    nz, ny, nx = image.shape
+    values = np.empty(steps.shape[0], dtype=np.float32)
+    for n in range(out.size):
+        for m in range(values.size):
+            z = min(max(index[n, 0] + steps[m, 0], 0), nz - 1)
+            y = min(max(index[n, 1] + steps[m, 1], 0), ny - 1)
+            x = min(max(index[n, 2] + steps[m, 2], 0), nx - 1)
+            v, k = image[z, y, x], m
+            while k > 0 and values[k - 1] > v:
+                values[k] = values[k - 1]
+                k -= 1
+            values[k] = v
+        out[n] = values[rank]
 
 
 def hessian(around: NDArray[np.float64], bin_um: Zyx[float]) -> NDArray[np.float64]:

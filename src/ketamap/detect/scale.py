@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import ceil, floor, sqrt
 
@@ -25,6 +25,11 @@ WIDE_PER_NARROW = 2.4
 (Marr and Hildreth 1980, Proc R Soc B 207:187, appendix B); a wider surround averages more of
 the photon noise away and parts touching somata as well (a third more signal over white noise
 in 10/5/5 um voxels, see `docs/benchmarks.md`)."""
+
+LEAST_SIGMA_BINS = 0.85
+"""Least standard deviation of a Gaussian in bins. In 10/5/5 um voxels narrower ones average
+hardly any photon noise away, and part no more somata. Not for coarse images, `COARSE_BINS`: there
+the two Gaussians would be nearly the same."""
 
 TRUNCATE = 3.0
 """Kernels reach this many standard deviations."""
@@ -131,9 +136,10 @@ def plan_filters(grid: VoxelGrid, soma_diameter_um: float) -> FilterPlan:
     ]
     bins = (per_axis[0], per_axis[1], per_axis[2])
     binned = grid.binned(bins)
-    narrow_um = NARROW_PER_DIAMETER * soma_diameter_um
-    narrow = _half_kernels(narrow_um, binned.spacing_um)
-    wide = _half_kernels(WIDE_PER_NARROW * narrow_um, binned.spacing_um)
+    coarse = sorted(binned.spacing_um)[1] * COARSE_BINS >= soma_diameter_um * (1.0 - 1e-9)
+    narrow_um, least = NARROW_PER_DIAMETER * soma_diameter_um, 0.0 if coarse else LEAST_SIGMA_BINS
+    narrow = _half_kernels(narrow_um, binned.spacing_um, least)
+    wide = _half_kernels(WIDE_PER_NARROW * narrow_um, binned.spacing_um, least)
     ring = _ring(binned, soma_diameter_um)
     steps = np.arange(1, PROFILE_STEPS + 1, dtype=np.float64)
     profile = np.asarray(soma_diameter_um * PROFILE_PER_DIAMETER * steps, dtype=np.float64)
@@ -150,24 +156,32 @@ def plan_filters(grid: VoxelGrid, soma_diameter_um: float) -> FilterPlan:
         merge=_merge(binned, soma_diameter_um),
         profile=profile,
         point_sharpness=_point_sharpness(narrow, wide, binned.spacing_um),
-        coarse=sorted(binned.spacing_um)[1] * COARSE_BINS >= soma_diameter_um * (1.0 - 1e-9),
+        coarse=coarse,
         white_gain=_white_gain(narrow, wide),
     )
 
 
-def _half_kernels(sigma_um: float, bin_um: Zyx[float]) -> Zyx[NDArray[np.float32]]:
-    z, y, x = (_half_kernel(sigma_um, um) for um in bin_um)
+def for_noise(plan: FilterPlan) -> FilterPlan:
+    """Return the plan with the halo that the noise of tiles depends on: the reach of the filters."""
+    z, y, x = (len(kernel) - 1 for kernel in plan.wide)
+    return replace(plan, halo=(z, y, x))
+
+
+def _half_kernels(
+    sigma_um: float, bin_um: Zyx[float], least_bins: float
+) -> Zyx[NDArray[np.float32]]:
+    z, y, x = (_half_kernel(sigma_um, um, least_bins) for um in bin_um)
     return (z, y, x)
 
 
-def _half_kernel(sigma_um: float, bin_um: float) -> NDArray[np.float32]:
+def _half_kernel(sigma_um: float, bin_um: float, least_bins: float) -> NDArray[np.float32]:
     """Discrete Gaussian exp(-t) I_n(t), n >= 0, sum 1 over both halves.
 
     Its variance is t exactly at every scale (Lindeberg 1990, IEEE PAMI 12:234, eq. 17). The
     variance that a voxel's own width gives (width**2 / 12) is taken off, so that filtering
-    is equally wide in micrometres along fine and coarse axes.
+    is equally wide in micrometres along fine and coarse axes, down to ``least_bins``.
     """
-    variance = max(sigma_um**2 - bin_um**2 / 12.0, 0.0) / bin_um**2
+    variance = max((sigma_um**2 - bin_um**2 / 12.0) / bin_um**2, least_bins**2)
     radius = max(1, ceil(TRUNCATE * sqrt(variance)))
     half = ive(np.arange(radius + 1), variance)
     half /= half[0] + 2.0 * half[1:].sum()
