@@ -59,6 +59,7 @@ def test_what_is_missing_is_named_and_what_is_there_is_not(atlas, acronym):
     assert found == ((acronym,) if acronym else ())
 
 
+@pytest.mark.slow
 def test_a_brain_without_cerebellum_is_aligned_where_there_is_tissue(atlas):
     volume, to_atlas = cut(atlas, "CB")
     registration = align(volume, atlas, orientation=ATLAS_ORIENTATION, settings=QUICK)

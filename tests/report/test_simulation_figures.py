@@ -83,7 +83,7 @@ def test_a_band_far_beyond_the_median_is_cut_and_its_end_written_down(report):
     assert figure["layout"]["annotations"][0]["text"] == "95 % band up to 400"
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=10)
 @given(end_h=st.floats(2.0, 5000.0), start=st.floats(0.0, 1.0))
 def test_every_stretch_of_time_lies_in_the_plan_and_has_readable_ticks(end_h, start):
     times = np.linspace(0.0, end_h, 3)

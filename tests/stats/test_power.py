@@ -145,6 +145,7 @@ def test_an_unknown_noise_is_refused_with_those_there_are():
         library_noise("nothing")
 
 
+@pytest.mark.slow
 def test_a_budget_buys_power_or_questions():
     frame = budget_frame(noise(), 36, LN2, PLAN)
     assert (frame["n_per_group"] >= 3).all()

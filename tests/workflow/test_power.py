@@ -57,6 +57,7 @@ def test_the_verb_prints_power_by_animals_per_group(tmp_path):
     assert "power.html" in told.output
 
 
+@pytest.mark.slow
 def test_published_noise_serves_without_a_pilot(tmp_path):
     result = power(out=tmp_path, noise="mdma", question=Question(folds=(2.0,)))
     assert "MDMA" in result.average["noise"].iloc[0]

@@ -99,6 +99,7 @@ def test_the_page_shows_everything_and_asks_for_nothing(done):
     assert "<script" not in page
 
 
+@pytest.mark.slow
 def test_it_can_be_done_again_and_workers_change_nothing(done, study):
     result, out = done
     before = (out / "voxelwise.html").read_bytes()
@@ -107,6 +108,7 @@ def test_it_can_be_done_again_and_workers_change_nothing(done, study):
     assert (out / "voxelwise.html").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_axons_count_their_length(study, tmp_path):
     what = replace(COARSEST, measure="axon_length_mm")
     voxelwise(study, out=tmp_path / "out", mapping=what, permutations=100)

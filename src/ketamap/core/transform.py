@@ -29,6 +29,10 @@ _POINTS_AT_A_TIME = 8192
 """Points moved at a time, for the same reason: two to three times as fast as all at once."""
 
 
+def _pieces(n: int) -> Iterator[slice]:
+    return (slice(k, k + _POINTS_AT_A_TIME) for k in range(0, n, _POINTS_AT_A_TIME))
+
+
 @dataclass(frozen=True, eq=False, slots=True)
 class AffineMap:
     """An invertible affine map of 3D points, in micrometres."""
@@ -48,7 +52,13 @@ class AffineMap:
     def __call__(self, points_um: ArrayLike) -> FloatArray:
         """Map points, ``(n, 3)`` um."""
         points = np.asarray(points_um, dtype=np.float64)
-        return points @ self.matrix[:3, :3].T + self.matrix[:3, 3]
+        mapped = np.empty(points.shape)
+        for some in _pieces(len(points)):
+            for axis, (*row, shift) in enumerate(self.matrix[:3]):
+                # No matrix product: threads of the algebra library made it ten times slower.
+                z, y, x = (points[some, k] * row[k] for k in range(3))
+                mapped[some, axis] = z + y + x + shift
+        return mapped
 
     def inverse(self) -> AffineMap:
         """Return the map back."""
@@ -95,8 +105,7 @@ class DisplacementField:
         """
         points = np.asarray(points_um, dtype=np.float64)
         moved = np.empty(points.shape)
-        for first in range(0, len(points), _POINTS_AT_A_TIME):
-            some = slice(first, first + _POINTS_AT_A_TIME)
+        for some in _pieces(len(points)):
             moved[some] = self._move(points[some])
         return moved
 
