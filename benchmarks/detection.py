@@ -32,7 +32,7 @@ from detection_train import (
 from ketamap.core.settings import DetectionSettings
 from ketamap.detect import find_cells
 from ketamap.detect.model import default_model
-from ketamap.detect.spike_check import recall_by_thirds, spike_in
+from ketamap.detect.spike_check import find_and_check, recall_by_thirds
 from ketamap.detect.training import learn
 
 FIRST_SEED = 100
@@ -206,7 +206,7 @@ def report_crops(options):
         cells = len(find_cells(volume, DetectionSettings()))
         print(f"real {name}: {cells} cells in {mm3:.3f} mm3", flush=True)
         if name == "signal":
-            planted = spike_in(volume, DetectionSettings(), n=SPIKES)
+            planted = find_and_check(volume, DetectionSettings(spike_ins=SPIKES)).like_cells
             print(f"planted into it: {len(planted)}, recall {planted.found.mean():.3f}")
             for column in ("contrast", "neighbours"):
                 for row in recall_by_thirds(planted, column).itertuples():

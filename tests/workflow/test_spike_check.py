@@ -1,31 +1,75 @@
-"""ketamap.workflow.spike_check"""
+"""ketamap.workflow.spike_check, and the verb `detect` with planted somata"""
 
+import numpy as np
 import pandas as pd
+import pytest
 import tifffile
 
 from ketamap.core.settings import DetectionSettings
-from ketamap.workflow.spike_check import check_by_spikes, spike_lines
+from ketamap.core.tables import CELLS
+from ketamap.io.tables import read_table
+from ketamap.workflow.brain import detect
+from ketamap.workflow.spike_check import recall_steps, saved_spike_lines, spike_lines
 from tests.detect.made import cell_image, spread_centres
 
+SETTINGS = DetectionSettings(soma_diameter_um=3.0, spike_ins=10)
 
-def test_the_planted_somata_are_written_beside_the_cells(tmp_path):
-    shape = (30, 50, 50)
-    image = cell_image(shape, spread_centres(shape, 20, least=9.0, margin=4), sigma=1.0)
-    tifffile.imwrite(tmp_path / "image.tif", image.clip(0).astype("uint16"))
-    path, lines = check_by_spikes(
-        tmp_path / "image.tif",
-        cells=tmp_path / "cells.csv",
-        n=10,
-        voxel_um=(1.0, 1.0, 1.0),
-        settings=DetectionSettings(soma_diameter_um=3.0),
+
+def detected(folder, n_cells, settings=SETTINGS, out="cells.csv"):
+    shape = (30, 60, 60)
+    centres = spread_centres(shape, n_cells, least=7.0, margin=4)
+    image = cell_image(shape, centres, sigma=1.0)
+    tifffile.imwrite(folder / "image.tif", image.clip(0).astype("uint16"))
+    return detect(
+        folder / "image.tif", out=folder / out, voxel_um=(1.0, 1.0, 1.0), settings=settings
     )
-    table = pd.read_csv(path)
-    assert path == tmp_path / "cells_spikes.csv"
-    assert list(table.columns) == ["z_um", "y_um", "x_um", "contrast", "neighbours", "found"]
-    assert lines == spike_lines(table)
-    assert lines[0].startswith(f"{len(table)} somata planted")
-    assert len(lines) == 7
 
 
-def test_without_cells_the_lines_say_why_nothing_was_planted():
-    assert "no cells were detected" in spike_lines(pd.DataFrame({"found": []}))[0]
+def test_the_planted_somata_and_their_picture_lie_beside_the_cells(tmp_path):
+    cells = detected(tmp_path, 30)
+    table = pd.read_csv(tmp_path / "cells_spikes.csv")
+    assert (table.contrast_from == "cells").sum() == 10
+    lines = saved_spike_lines(tmp_path / "cells.csv")
+    assert lines[:-1] == spike_lines(table)
+    assert "drawn from the detected cells" in lines[0]
+    assert lines[-1] == f"planted somata -> {tmp_path / 'cells_spikes.csv'}"
+    assert len(lines) == 8
+    assert (tmp_path / "cells_spikes.png").read_bytes().startswith(b"\x89PNG")
+    written = read_table(tmp_path / "cells.csv", CELLS)
+    np.testing.assert_allclose(written.efficiency, cells.efficiency)
+
+
+def test_few_cells_are_told_with_the_contrast_that_was_used(tmp_path):
+    detected(tmp_path, 2)
+    lines = saved_spike_lines(tmp_path / "cells.csv")
+    assert "times the local noise, as too few cells were detected" in lines[0]
+
+
+def test_an_empty_image_says_why_nothing_was_planted(tmp_path):
+    tifffile.imwrite(tmp_path / "image.tif", np.zeros((20, 30, 30), np.uint16))
+    detect(
+        tmp_path / "image.tif",
+        out=tmp_path / "cells.xml",
+        voxel_um=(1.0, 1.0, 1.0),
+        settings=SETTINGS,
+    )
+    assert "the image is empty" in saved_spike_lines(tmp_path / "cells.xml")[0]
+    assert not (tmp_path / "cells_spikes.png").exists()
+
+
+def test_without_spike_ins_nothing_lies_beside_the_cells(tmp_path):
+    cells = detected(tmp_path, 5, DetectionSettings(soma_diameter_um=3.0))
+    assert "efficiency" not in cells
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["cells.csv", "image.tif"]
+
+
+def test_steps_of_recall_are_of_equal_size_and_hold_it_in_their_interval():
+    rng = np.random.default_rng(0)
+    spikes = pd.DataFrame({"contrast": rng.uniform(1, 9, 600), "neighbours": 3})
+    spikes["found"] = rng.random(600) < spikes.contrast / 10
+    steps = recall_steps(spikes, "contrast")
+    assert steps.planted.tolist() == [100] * 6
+    assert np.mean((steps.low < steps.middle / 10) & (steps.middle / 10 < steps.high)) > 0.8
+    one = recall_steps(spikes, "neighbours")
+    assert one.planted.tolist() == [600]
+    assert one.recall[0] == pytest.approx(spikes.found.mean())

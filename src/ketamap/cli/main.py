@@ -273,7 +273,8 @@ def detect(
         typer.Option(metavar="MODEL.json", help="Score by `ketamap train-detector`."),
     ] = None,
     spike_in: Annotated[
-        int, typer.Option(min=0, help="Somata to plant into a copy, to tell how many are missed.")
+        int,
+        typer.Option(min=0, help="Somata to plant, each alone, to tell how many are missed."),
     ] = 0,
     memory: Memory = "4GB",
     workers: Threads = 1,
@@ -281,9 +282,11 @@ def detect(
     """Find cells; the threshold calibrates itself on the image."""
     from ketamap.core.settings import DetectionSettings
     from ketamap.workflow.brain import detect as find
-    from ketamap.workflow.spike_check import check_by_spikes
+    from ketamap.workflow.spike_check import saved_spike_lines
 
-    settings = DetectionSettings(soma_diameter_um=soma_diameter_um, min_score=min_score)
+    settings = DetectionSettings(
+        soma_diameter_um=soma_diameter_um, min_score=min_score, spike_ins=spike_in
+    )
     cells = find(
         image,
         out=out,
@@ -304,20 +307,7 @@ def detect(
             "--soma-diameter-um right, and is --min-score not too high?"
         )
     if spike_in:
-        path, lines = check_by_spikes(
-            image,
-            cells=out,
-            n=spike_in,
-            voxel_um=parse_voxel_um(voxel_um),
-            channel=channel,
-            settings=settings,
-            model=model,
-            memory_bytes=parse_bytes(memory),
-            workers=workers,
-            reporter=ConsoleReporter(),
-        )
-        typer.echo("\n".join(lines))
-        typer.echo(f"planted somata -> {path}")
+        typer.echo("\n".join(saved_spike_lines(out)))
 
 
 app.command(name="template")(make_template)

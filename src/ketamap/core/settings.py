@@ -28,6 +28,9 @@ class DetectionSettings:
     min_score: float = 0.5
     """Candidates less likely than this to be cells are left out; scores lie in [0, 1]."""
 
+    spike_ins: int = 0
+    """Somata planted, each alone, to estimate which share of such cells is found; 0: none."""
+
     def __post_init__(self) -> None:
         _require(
             0.5 <= self.soma_diameter_um <= 500.0,
@@ -37,6 +40,7 @@ class DetectionSettings:
             0.0 <= self.min_score <= 1.0,
             f"min_score must lie between 0 and 1, got {self.min_score:g}.",
         )
+        _require(self.spike_ins >= 0, f"spike_ins must be 0 (none) or more, got {self.spike_ins}.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

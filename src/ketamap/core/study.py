@@ -126,6 +126,9 @@ class Study:
     detection: DetectionSettings = field(default_factory=DetectionSettings)
     """How cells are found."""
 
+    score_model: Path | None = None
+    """Score of cells written by ``ketamap train-detector``; None: the shipped one."""
+
     registration: RegistrationSettings = field(default_factory=RegistrationSettings)
     """How brains are aligned."""
 

@@ -1,5 +1,7 @@
 """Finding somata in a volume."""
 
 from ketamap.detect.lazy import find_cells as find_cells
+from ketamap.detect.spike_check import Checked as Checked
+from ketamap.detect.spike_check import find_and_check as find_and_check
 
-__all__ = ["find_cells"]
+__all__ = ["Checked", "find_and_check", "find_cells"]

@@ -68,6 +68,7 @@ def examine_block(
     model: ScoreModel | None,
     preview: NoiseMap | None = None,
     background: NDArray[Any] | None = None,
+    noise: TileNoise | None = None,
 ) -> BlockResult:
     """Filter a block, measure its noise and list its candidate cells.
 
@@ -85,6 +86,9 @@ def examine_block(
         Noise by brightness from a few tiles, the same for all blocks.
     background
         The same voxels of the background channel.
+    noise
+        Noise of the extent's tiles where it is known; left out: measured here. With it the core
+        may be smaller than its tiles.
 
     Raises
     ------
@@ -94,9 +98,10 @@ def examine_block(
     image, response = _respond(block, plan)
     other = None if background is None else _respond(background, plan)[1]
     edges = _edges_in_block(plan, extent)
-    noise = measure_tiles(image, response, edges, background=other)
+    if noise is None:
+        noise = measure_tiles(image, response, edges, background=other)
     tile_of = _tiles_of(edges, response.shape)
-    index = _candidates(response, noise, edges, tile_of, plan, preview)
+    index = _candidates(response, noise, extent, tile_of, plan, preview)
     level = ring_level(image, index, plan.ring)
     white = _white_at(index, noise, tile_of, plan.white_gain)
     least = np.maximum(ROUNDING * np.abs(level), LEAST_Z * plan.white_gain * white)
@@ -176,7 +181,7 @@ def _tiles_of(edges: Zyx[NDArray[np.int64]], shape: tuple[int, ...]) -> Zyx[NDAr
 def _candidates(
     response: F32,
     noise: TileNoise,
-    edges: Zyx[NDArray[np.int64]],
+    extent: BlockExtent,
     tile_of: Zyx[NDArray[np.int64]],
     plan: FilterPlan,
     preview: NoiseMap | None,
@@ -185,8 +190,11 @@ def _candidates(
     lowest = np.maximum(lowest, LEAST_Z * plan.white_gain * _white_of_tiles(noise, plan.white_gain))
     if preview is not None:
         lowest = np.maximum(lowest, LEAST_Z * preview.prior(preview.levels[0]))
-    first, last = ([int(e[k]) for e in edges] for k in (0, -1))
-    return maxima(response, lowest.astype(np.float32), tile_of, _triple(first), _triple(last))
+    first, last = (
+        _triple(int(c - s) for c, s in zip(core, extent.start, strict=True))
+        for core in (extent.core_start, extent.core_stop)
+    )
+    return maxima(response, lowest.astype(np.float32), tile_of, first, last)
 
 
 def _white_at(

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Lock
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -30,9 +30,12 @@ from ketamap.detect.kernels import (
     own_response,
 )
 from ketamap.detect.model import ScoreModel, default_model
-from ketamap.detect.noise import ROUNDING, NoiseMap, join_tiles, map_noise
+from ketamap.detect.noise import ROUNDING, NoiseMap, TileNoise, join_tiles, map_noise
 from ketamap.detect.peaks import Peaks, join_peaks
 from ketamap.detect.scale import FilterPlan, for_noise, plan_filters
+
+T = TypeVar("T")
+U = TypeVar("U")
 
 DEFAULT_MEMORY_BYTES = 4 * 2**30
 """Memory that detection may use, bytes."""
@@ -104,7 +107,21 @@ def find_cells(
         workers=workers,
         progress=progress,
     )
-    return _table(found, settings.min_score)
+    return cell_table(found, settings.min_score)
+
+
+@dataclass(frozen=True, eq=False, slots=True, kw_only=True)
+class SurveyNoise:
+    """The noise of a whole volume, at three stages."""
+
+    preview: NoiseMap
+    """From a few tiles, before all others."""
+
+    tiles: TileNoise
+    """As measured."""
+
+    expected: NoiseMap
+    """What is expected anywhere."""
 
 
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True)
@@ -125,6 +142,9 @@ class Survey:
 
     score: NDArray[np.float64]
     """Probability of being a soma; NaN without a model."""
+
+    noise: SurveyNoise
+    """What they were judged by."""
 
 
 def survey(
@@ -148,12 +168,12 @@ def survey(
         model.require_fit(diameter_um=settings.soma_diameter_um, coarse=plan.coarse)
     blocks = choose_blocks(
         plan,
-        _read_cost(volume, background),
+        read_cost(volume, background),
         volume.grid.shape,
         memory_bytes=memory_bytes,
         workers=workers,
     )
-    count = _Counter(len(blocks), progress)
+    count = Counter(len(blocks), progress)
     preview = _preview(volume, plan)
 
     def examine(extent: BlockExtent) -> BlockResult:
@@ -161,10 +181,11 @@ def survey(
         count.add()
         return result
 
-    results = _run(examine, blocks, workers)
+    results = run_all(examine, blocks, workers)
     tiles = join_tiles(plan.tiles, ((r.tiles, r.noise) for r in results))
-    noise = map_noise(tiles, plan.tile_edges, _least_noise(volume, plan, tiles.level))
-    return _judge(volume, plan, join_peaks([r.peaks for r in results if r.peaks]), noise, model)
+    expected = map_noise(tiles, plan.tile_edges, _least_noise(volume, plan, tiles.level))
+    noise = SurveyNoise(preview=preview, tiles=tiles, expected=expected)
+    return judge(volume, plan, join_peaks([r.peaks for r in results if r.peaks]), noise, model)
 
 
 def _preview(volume: Volume, plan: FilterPlan) -> NoiseMap:
@@ -189,11 +210,12 @@ def _naming(names: str, start: Zyx[int], stop: Zyx[int]) -> Iterator[None]:
         raise ImageError(msg) from error
 
 
-def _judge(
-    volume: Volume, plan: FilterPlan, peaks: Peaks, noise: NoiseMap, model: ScoreModel | None
+def judge(
+    volume: Volume, plan: FilterPlan, peaks: Peaks, noise: SurveyNoise, model: ScoreModel | None
 ) -> Survey:
-    rows = noise_features(peaks, noise, plan)
-    own = own_response(peaks, noise)
+    """Score candidates against the noise of the volume."""
+    rows = noise_features(peaks, noise.expected, plan)
+    own = own_response(peaks, noise.expected)
     score = np.full(len(rows), np.nan)
     if model is not None:
         share = own / np.maximum(peaks.response.astype(np.float64), 1e-30)
@@ -205,30 +227,30 @@ def _judge(
         noise_rows=rows[likely],
         evidence=peaks.evidence[likely],
         score=score[likely],
+        noise=noise,
     )
 
 
-def _run(
-    examine: Callable[[BlockExtent], BlockResult], blocks: list[BlockExtent], workers: int
-) -> Sequence[BlockResult]:
-    """Examine every block, in order or in threads; results in the order of the blocks."""
+def run_all(examine: Callable[[T], U], items: Sequence[T], workers: int) -> Sequence[U]:
+    """Examine every item, in order or in threads; results in the order of the items."""
     if workers == 1:
-        return [examine(extent) for extent in blocks]
+        return [examine(item) for item in items]
     lazy = delayed(examine, traverse=False)
-    results: tuple[BlockResult, ...] = compute(  # type: ignore[no-untyped-call]
-        *(lazy(extent) for extent in blocks), scheduler="threads", num_workers=workers
+    results: tuple[U, ...] = compute(  # type: ignore[no-untyped-call]
+        *(lazy(item) for item in items), scheduler="threads", num_workers=workers
     )
     return results
 
 
-class _Counter:
-    """Counts finished blocks, from any thread."""
+class Counter:
+    """Counts what is finished, from any thread."""
 
     def __init__(self, total: int, progress: Progress) -> None:
         self._done, self._total, self._progress, self._lock = 0, total, progress, Lock()
         progress(0, total)
 
     def add(self) -> None:
+        """One more is finished."""
         with self._lock:
             self._done += 1
             self._progress(self._done, self._total)
@@ -255,7 +277,8 @@ def _check(volume: Volume, background: Volume | None, workers: int) -> None:
         raise ImageError(msg)
 
 
-def _read_cost(volume: Volume, background: Volume | None) -> ReadCost:
+def read_cost(volume: Volume, background: Volume | None) -> ReadCost:
+    """Tell what a voxel of all channels costs to read."""
     channels = [volume] if background is None else [volume, background]
     return ReadCost(
         itemsize=sum(np.dtype(c.data.dtype).itemsize for c in channels),
@@ -281,11 +304,22 @@ def _examine(
         return examine_block(block, plan, extent, model=model, preview=preview, background=other)
 
 
-def _table(found: Survey, min_score: float) -> pd.DataFrame:
+def cell_table(found: Survey, min_score: float, **more: NDArray[np.float64]) -> pd.DataFrame:
+    """List the candidates that score enough, by position.
+
+    Parameters
+    ----------
+    found
+        All candidates.
+    min_score
+        Least score.
+    **more
+        Further columns, one value per such candidate, in the survey's order.
+    """
     keep = found.score >= min_score
     table = pd.DataFrame(found.um[keep], columns=["z_um", "y_um", "x_um"])
     table["score"] = found.score[keep]
-    return table.sort_values(["z_um", "y_um", "x_um"], ignore_index=True)
+    return table.assign(**more).sort_values(["z_um", "y_um", "x_um"], ignore_index=True)
 
 
 def _least_noise(volume: Volume, plan: FilterPlan, level: NDArray[np.float64]) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,7 +27,8 @@ NEAREST_CELL = 1.0
 """Least distance to a detected cell, in diameters: nearer ones would hide the spike."""
 
 NEAREST_SPIKE = 2.5
-"""Least distance between spikes, in diameters: they must not be each other's neighbours."""
+"""Least distance between spikes planted together, in diameters: they must not be each other's
+neighbours."""
 
 STRAY = (1.0, 4.0)
 """Spikes lie this far from a cell drawn at random, in diameters: in its kind of place."""
@@ -74,18 +76,32 @@ class SpikedBlocks:
 
     def __getitem__(self, key: Any, /) -> NDArray[Any]:
         """Read a block given by three slices and add the somata that reach into it."""
-        spans = [s.indices(n)[:2] for s, n in zip(key, self.shape, strict=True)]
-        block = np.asarray(self.data[key])
-        light = np.zeros(block.shape, dtype=np.float32)
-        start = np.array([a for a, _ in spans])
-        for um, height in zip(self.spikes.um, self.spikes.height, strict=True):
-            where = (um - np.asarray(self.grid.origin_um)) / np.asarray(self.grid.spacing_um)
-            add_soma(light, where - start, height, self._radii)
-        return _added(block, light)
+        start = [s.indices(n)[0] for s, n in zip(key, self.shape, strict=True)]
+        return add_spikes(np.asarray(self.data[key]), start, self.grid, self.spikes)
 
-    @property
-    def _radii(self) -> F64:
-        return 0.5 * self.spikes.diameter_um / np.asarray(self.grid.spacing_um)
+
+def add_spikes(
+    block: NDArray[Any], start: Sequence[int], grid: VoxelGrid, spikes: Spikes
+) -> NDArray[Any]:
+    """Return a block with the somata that reach into it added; its type is kept.
+
+    Parameters
+    ----------
+    block
+        Shape ``(z, y, x)``.
+    start
+        Its first voxel in the volume.
+    grid
+        The volume's.
+    spikes
+        What is added.
+    """
+    spacing = np.asarray(grid.spacing_um)
+    light = np.zeros(block.shape, dtype=np.float32)
+    for um, height in zip(spikes.um, spikes.height, strict=True):
+        where = (um - np.asarray(grid.origin_um)) / spacing
+        add_soma(light, where - start, height, 0.5 * spikes.diameter_um / spacing)
+    return _added(block, light)
 
 
 def _added(block: NDArray[Any], light: NDArray[np.float32]) -> NDArray[Any]:
@@ -161,6 +177,7 @@ def draw_spikes(
     n: int,
     diameter_um: float,
     seed: int,
+    apart: float = NEAREST_SPIKE,
 ) -> Spikes:
     """Choose where somata are planted and how bright they are.
 
@@ -181,6 +198,8 @@ def draw_spikes(
         Of all spikes.
     seed
         The same seed gives the same spikes.
+    apart
+        Least distance between them, in diameters; 0 where each is planted alone.
     """
     rng = np.random.default_rng(seed)
     low = np.asarray(grid.origin_um)
@@ -194,7 +213,7 @@ def draw_spikes(
             place = cells_um[rng.integers(len(cells_um))] + _stray(rng, diameter_um)
             free = np.all(place >= low) and np.all(place <= high)
             if free and tree.query(place)[0] >= NEAREST_CELL * diameter_um:
-                _take(taken, place, NEAREST_SPIKE * diameter_um)
+                _take(taken, place, apart * diameter_um)
     at = np.array(taken).reshape(-1, 3)
     bright = rng.choice(heights, len(at)) if len(at) else np.empty(0)
     return Spikes(um=at, height=np.asarray(bright, dtype=np.float64), diameter_um=diameter_um)

@@ -33,6 +33,9 @@ from ketamap.io.study_files import (
 )
 from ketamap.io.tables import read_animals as read_animals
 
+SPIKE_INS = 200
+"""Somata planted into each brain of a study unless it says otherwise: about two CPU-seconds."""
+
 _LEAST_ANIMALS = 2
 """Animals a group needs: the spread between animals cannot be told from one."""
 
@@ -157,7 +160,7 @@ def _study(entry: StudyEntry, folder: Path, faults: _Faults) -> Study | None:
     parts: dict[str, Any] = {
         "orientation": faults.attempt("orientation", Orientation, entry.orientation),
         "design": _design(entry.design, faults),
-        "detection": faults.attempt("detection", DetectionSettings, **_given(entry.detection)),
+        **_detection(entry, folder, faults),
         "registration": faults.attempt(
             "registration", RegistrationSettings, **_given(entry.registration)
         ),
@@ -184,6 +187,19 @@ def _study(entry: StudyEntry, folder: Path, faults: _Faults) -> Study | None:
         animals=tuple(one for one in animals if one is not None),
         **parts,
     )
+
+
+def _detection(entry: StudyEntry, folder: Path, faults: _Faults) -> dict[str, Any]:
+    """Read how cells are found; without the key somata are planted."""
+    values = {"spike_ins": SPIKE_INS, **_given(entry.detection)}
+    model = values.pop("model", None)
+    stated = None if model is None else _resolved(folder, model)
+    if stated is not None and not stated.is_file():
+        faults.found.append(f"detection.model: there is no file {stated}")
+    return {
+        "detection": faults.attempt("detection", DetectionSettings, **values),
+        "score_model": stated,
+    }
 
 
 def _tracing(entry: StudyEntry, folder: Path, faults: _Faults) -> dict[str, Any]:
@@ -327,7 +343,7 @@ def _as_entry(study: Study, folder: Path) -> dict[str, Any]:
         "background_voxel_um": _listed_numbers(study.background_voxel_um),
         "signal_channel": study.signal_channel,
         "background_channel": study.background_channel,
-        "detection": asdict(study.detection),
+        "detection": _as_detection(study, folder),
         "registration": {
             **asdict(study.registration),
             "iterations": list(study.registration.iterations),
@@ -344,6 +360,11 @@ def _as_design(design: Design) -> dict[str, Any]:
     measures = list(entry.pop("measures"))
     entry["measure"] = (measures[0] if len(measures) == 1 else measures) or None
     return {key: value for key, value in entry.items() if value is not None}
+
+
+def _as_detection(study: Study, folder: Path) -> dict[str, Any]:
+    model = _written(study.score_model, folder)
+    return {**asdict(study.detection), **({} if model is None else {"model": model})}
 
 
 def _as_tracing(study: Study, folder: Path) -> dict[str, Any] | None:

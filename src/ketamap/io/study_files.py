@@ -46,6 +46,8 @@ class DetectionEntry(_Strict):
 
     soma_diameter_um: float | None = None
     min_score: float | None = None
+    spike_ins: int | None = None
+    model: str | None = None
 
 
 class RegistrationEntry(_Strict):

@@ -12,6 +12,7 @@ from ketamap.quantify.cells import place_cells as place_cells
 from ketamap.quantify.cells import place_points as place_points
 from ketamap.quantify.coverage import Coverage as Coverage
 from ketamap.quantify.coverage import measure_coverage as measure_coverage
+from ketamap.quantify.efficiency import add_detection_efficiency as add_detection_efficiency
 from ketamap.quantify.regions import Quantification as Quantification
 from ketamap.quantify.regions import quantify_cells as quantify_cells
 from ketamap.quantify.volumes import CarriedAnnotation as CarriedAnnotation
@@ -28,6 +29,7 @@ __all__ = [
     "Quantification",
     "add_border_fraction",
     "add_corrected",
+    "add_detection_efficiency",
     "carry_annotation",
     "measure_coverage",
     "measuring_grid",

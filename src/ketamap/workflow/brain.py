@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -35,6 +36,7 @@ from ketamap.quantify import CarriedAnnotation, carry_annotation, measuring_grid
 from ketamap.workflow.atlases import open_atlas
 from ketamap.workflow.masks import read_tissue
 from ketamap.workflow.progress import Quiet, Reporter
+from ketamap.workflow.spike_check import write_spikes
 from ketamap.workflow.training import read_model
 
 DEFAULT_MEMORY_BYTES = 4 * 2**30
@@ -264,7 +266,8 @@ def detect(
     background_channel
         Channel to use of a background with several.
     settings
-        The soma's diameter.
+        The soma's diameter. With ``spike_ins`` somata are planted as well: the cells get a column
+        ``efficiency``, and what was planted lies beside them (`ketamap.workflow.spike_check`).
     model
         Score written by `ketamap.workflow.training.train_detector`; left out: the shipped one.
     memory_bytes
@@ -274,25 +277,30 @@ def detect(
     reporter
         Shows progress.
     """
-    from ketamap.detect import find_cells
+    from ketamap.detect import find_and_check, find_cells
 
     show = reporter or Quiet()
     require_cells_path(out, inputs=(image,))
+    settings = settings or DetectionSettings()
     score = None if model is None else read_model(model)
     volume = open_image(image, voxel_um=voxel_um, channel=channel)
     other = None
     if background is not None:
         other = open_image(background, voxel_um=voxel_um, channel=background_channel)
-    with show.stage("detect cells") as progress:
-        cells = find_cells(
-            volume,
-            settings or DetectionSettings(),
-            background=other,
-            model=score,
-            memory_bytes=memory_bytes,
-            workers=workers,
-            progress=progress,
-        )
+    given: dict[str, Any] = {
+        "background": other,
+        "model": score,
+        "memory_bytes": memory_bytes,
+        "workers": workers,
+    }
+    if settings.spike_ins == 0:
+        with show.stage("detect cells") as progress:
+            cells = find_cells(volume, settings, **given, progress=progress)
+    else:
+        with show.stage("detect cells, planted ones as well") as progress:
+            checked = find_and_check(volume, settings, **given, progress=progress)
+        cells = checked.cells
+        write_spikes(out, checked.spikes)
     write_cells(out, cells, spacing_um=volume.grid.spacing_um)
     return cells
 

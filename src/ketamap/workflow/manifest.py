@@ -79,6 +79,12 @@ def write_manifest(
     write_json(out / MANIFEST, record)
 
 
+def _score_model(study: Study) -> dict[str, str]:
+    """Name and digest of a score model of one's own."""
+    model = study.score_model
+    return {} if model is None else {"model": model.name, "model_digest": hash_file(model)}
+
+
 def study_settings(study: Study) -> dict[str, Any]:
     """Return the settings of a study as plain values, for the manifest and the report."""
     return {
@@ -87,7 +93,7 @@ def study_settings(study: Study) -> dict[str, Any]:
         "extent": study.extent,
         "voxel_um": study.voxel_um,
         "background_voxel_um": study.background_voxel_um,
-        "detection": asdict(study.detection),
+        "detection": {**asdict(study.detection), **_score_model(study)},
         "registration": asdict(study.registration),
         **({} if study.tracing is None else {"tracing": asdict(study.tracing)}),
         "design": asdict(study.design),

@@ -11,7 +11,7 @@ from ketamap.core.atlas import Atlas
 from ketamap.core.errors import InputError, RegistrationError
 from ketamap.core.registration import Registration
 from ketamap.core.space import VoxelGrid
-from ketamap.core.tables import AXONS, CELLS, REGIONS
+from ketamap.core.tables import AXONS, CELLS, REGIONS, SAMPLE_POSITION
 from ketamap.io.images import open_image
 from ketamap.io.manifests import write_json
 from ketamap.io.registrations import load_registration
@@ -23,6 +23,7 @@ from ketamap.quantify import (
     Quantification,
     add_border_fraction,
     add_corrected,
+    add_detection_efficiency,
     carry_annotation,
     measure_coverage,
     measuring_grid,
@@ -34,6 +35,9 @@ from ketamap.trace import corrected_length
 from ketamap.workflow.atlases import open_atlas
 from ketamap.workflow.brain import ANNOTATION, HEMISPHERES_IMAGE
 from ketamap.workflow.progress import Quiet, Reporter
+
+MANY_CELLS = 10
+"""So many cells and none in a region: something is wrong; fewer may be false ones."""
 
 
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True)
@@ -124,7 +128,8 @@ def quantify(
     InputError
         If neither cells nor axons are given.
     RegistrationError
-        If the registration failed and ``accept_failed`` is not set.
+        If the registration failed, or no cell lies in the atlas, and ``accept_failed`` is not
+        set.
     """
     show = reporter or Quiet()
     files = files or QuantifyFiles.beside(out)
@@ -145,6 +150,8 @@ def quantify(
         name = animal or registration.resolve().name
         quantified = space.quantify(name, found, traced)
         progress(1, 1)
+    if not accept_failed:
+        _require_cells_inside(quantified, registration)
     _write(quantified, out, files)
     return quantified
 
@@ -162,6 +169,31 @@ def _inputs(
     found = None if cells is None else read_table(cells, CELLS)
     traced = None if axons is None else load_tracing(axons).axons
     return found, traced
+
+
+def _require_cells_inside(quantified: Quantified, registration: Path) -> None:
+    """Refuse cells that cannot be this brain's.
+
+    Raises
+    ------
+    RegistrationError
+        If all lie outside the atlas, or `MANY_CELLS` or more and none lies in a region.
+    """
+    if quantified.cells is None:
+        return
+    where = quantified.cells.balance
+    if where.in_regions or where.outside_atlas < where.detected < MANY_CELLS or not where.detected:
+        return
+    um = quantified.cells.cells[list(SAMPLE_POSITION)].median().round(1).tolist()
+    msg = (
+        f"None of the {where.detected} cells lies in a region of the atlas: {where.outside_atlas} "
+        f"lie outside its volume, {where.outside_brain} outside the brain. The usual cause is "
+        f"cells and registration of different images, positions in voxels instead of micrometres, "
+        f"or a wrong --orientation or --voxel-um in `ketamap register` (median position of the "
+        f"cells z, y, x: {um} um; registration: {registration}). Nothing was written; "
+        "--accept-failed counts all the same."
+    )
+    raise RegistrationError(msg)
 
 
 class _Space:
@@ -197,6 +229,10 @@ class _Space:
             carried=self._carried,
             seen=self._seen,
             coverage=self._coverage,
+        )
+        counted = replace(
+            counted,
+            regions=add_detection_efficiency(counted.regions, counted.cells, self._atlas),
         )
         error = self._result.error
         if error is None:

@@ -1,74 +1,128 @@
-"""Plant somata into a user's image and write how many come back, beside the cells."""
+"""What is written and said of planted somata: a table and a picture beside the cells."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
-from ketamap.core.settings import DetectionSettings
-from ketamap.core.space import Zyx
 from ketamap.core.tables import POINTS
 from ketamap.io.corrections import is_xml
-from ketamap.io.images import open_image
-from ketamap.io.tables import beside, write_table
-from ketamap.workflow.brain import DEFAULT_MEMORY_BYTES
-from ketamap.workflow.progress import Quiet, Reporter
-from ketamap.workflow.training import read_model
+from ketamap.io.files import replacing
+from ketamap.io.tables import beside, read_table, write_table
 
 ENDING = "_spikes"
 """What the file's name adds to that of the cells."""
 
+BARS = 6
+"""Groups of planted somata of about equal size in each half of the picture."""
 
-def check_by_spikes(
-    image: Path,
-    *,
-    cells: Path,
-    n: int,
-    voxel_um: Zyx[float] | None = None,
-    channel: int | None = None,
-    settings: DetectionSettings | None = None,
-    model: Path | None = None,
-    memory_bytes: int = DEFAULT_MEMORY_BYTES,
-    workers: int = 1,
-    reporter: Reporter | None = None,
-) -> tuple[Path, list[str]]:
-    """Plant ``n`` somata, detect, write one row per soma; return the file and lines to show.
+_COLUMNS = {
+    "contrast": "contrast (grey levels above the tissue)",
+    "neighbours": "detected cells nearby",
+}
 
-    Arguments as in `ketamap.workflow.brain.detect`; ``cells`` is the table beside which the
-    answer is written. The background channel is not used.
+
+def spikes_path(cells: Path) -> Path:
+    """Tell where the planted somata of a table of cells are."""
+    return beside(cells.with_suffix(".csv") if is_xml(cells) else cells, ENDING)
+
+
+def write_spikes(cells: Path, spikes: pd.DataFrame) -> None:
+    """Write the planted somata beside the cells, one row each, and a picture of the recall."""
+    path = spikes_path(cells)
+    write_table(path, spikes, POINTS)
+    if len(spikes):
+        draw_recall(path.with_suffix(".png"), spikes)
+
+
+def spike_lines(spikes: pd.DataFrame) -> list[str]:
+    """Say the recall of planted somata: in all, by contrast and by crowding.
+
+    Parameters
+    ----------
+    spikes
+        `ketamap.detect.spike_check.Checked.spikes`.
     """
-    from ketamap.detect.spike_check import spike_in
-
-    volume = open_image(image, voxel_um=voxel_um, channel=channel)
-    with (reporter or Quiet()).stage("plant and detect again") as progress:
-        table = spike_in(
-            volume,
-            settings or DetectionSettings(),
-            n=n,
-            model=None if model is None else read_model(model),
-            memory_bytes=memory_bytes,
-            workers=workers,
-        )
-        progress(1, 1)
-    path = beside(cells.with_suffix(".csv") if is_xml(cells) else cells, ENDING)
-    write_table(path, table, POINTS)
-    return path, spike_lines(table)
-
-
-def spike_lines(table: pd.DataFrame) -> list[str]:
-    """Say the recall of planted somata: in all, by contrast and by crowding."""
     from ketamap.detect.spike_check import recall_by_thirds
 
-    if table.empty:
-        return ["no somata planted: no cells were detected to plant beside"]
-    lines = [f"{len(table)} somata planted, {table.found.mean():.1%} found"]
-    for column, name in (
-        ("contrast", "contrast (grey levels above the tissue)"),
-        ("neighbours", "detected cells nearby"),
-    ):
+    if spikes.empty:
+        return ["no somata planted: the image is empty"]
+    table = _like_cells(spikes)
+    lines = [
+        f"{len(table)} somata planted, each alone, {table.found.mean():.1%} found; "
+        f"contrasts {_source(spikes)}"
+    ]
+    for column, name in _COLUMNS.items():
         lines += [
             f"  {name} {row.least:.4g} to {row.most:.4g}: {row.recall:.1%} of {row.planted}"
             for row in recall_by_thirds(table, column).itertuples()
         ]
     return lines
+
+
+def saved_spike_lines(cells: Path) -> list[str]:
+    """Say the recall of the planted somata beside a table of cells, and where they are."""
+    path = spikes_path(cells)
+    return [*spike_lines(read_table(path, POINTS)), f"planted somata -> {path}"]
+
+
+def _like_cells(spikes: pd.DataFrame) -> pd.DataFrame:
+    return spikes[spikes["contrast_from"] != "dimmed"]
+
+
+def _source(spikes: pd.DataFrame) -> str:
+    if (spikes["contrast_from"] == "noise").all():
+        low, high = spikes["contrast_to_noise"].min(), spikes["contrast_to_noise"].max()
+        return (
+            f"{low:.2g} to {high:.2g} times the local noise, as too few cells were detected to "
+            "draw them from"
+        )
+    return "drawn from the detected cells"
+
+
+def draw_recall(path: Path, spikes: pd.DataFrame) -> None:
+    """Draw the share found by contrast and by crowding, with 95 % intervals, as PNG.
+
+    All planted somata are in it, the dimmed ones as well. Intervals are Wilson's (1927, J Am Stat
+    Assoc 22:209).
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9.0, 3.6), layout="constrained")
+    FigureCanvasAgg(figure)
+    for axes, (column, name) in zip(figure.subplots(1, 2), _COLUMNS.items(), strict=True):
+        table = recall_steps(spikes, column)
+        below, above = table.recall - table.low, table.high - table.recall
+        axes.errorbar(table.middle, table.recall, yerr=[below, above], fmt="o-", capsize=3)
+        axes.set(xlabel=name, ylabel="found", ylim=(0.0, 1.02))
+        if column == "contrast":
+            axes.set_xscale("log")
+        axes.grid(visible=True, alpha=0.3)
+    figure.suptitle(f"{len(spikes)} planted somata; contrasts {_source(spikes)}, some dimmed")
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=150)
+
+
+def recall_steps(spikes: pd.DataFrame, column: str) -> pd.DataFrame:
+    """Recall of up to `BARS` groups of planted somata, in rising order of a column.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns ``middle`` (median of the column), ``planted``, ``recall``, ``low``, ``high``.
+        Somata of one value are in one group.
+    """
+    value = spikes[column].to_numpy(dtype=np.float64)
+    edges = np.unique(np.quantile(value, np.linspace(0.0, 1.0, BARS + 1)[1:-1]))
+    group = np.searchsorted(edges, value, side="left")
+    rows = []
+    for k in np.unique(group):
+        some = spikes["found"].to_numpy(dtype=bool)[group == k]
+        n, p, z2 = len(some), float(some.mean()), 1.96**2
+        centre, half = p + z2 / (2 * n), np.sqrt(z2 * (p * (1 - p) + z2 / (4 * n)) / n)
+        low, high = (centre - half) / (1 + z2 / n), (centre + half) / (1 + z2 / n)
+        rows.append((float(np.median(value[group == k])), n, p, max(low, 0.0), min(high, 1.0)))
+    return pd.DataFrame(rows, columns=["middle", "planted", "recall", "low", "high"])

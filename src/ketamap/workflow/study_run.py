@@ -29,8 +29,10 @@ from ketamap.workflow.ledger import Ledger
 from ketamap.workflow.manifest import write_manifest
 from ketamap.workflow.progress import Quiet, Reporter
 from ketamap.workflow.quantification import QuantifyFiles, quantify
+from ketamap.workflow.spike_check import spikes_path
 from ketamap.workflow.trace_pictures import picture_traces, require_regions
 from ketamap.workflow.tracing import trace
+from ketamap.workflow.training import read_model
 from ketamap.workflow.workers import (
     default_workers,
     open_workers,
@@ -106,6 +108,7 @@ def run(
     if study.trace_regions:
         atlas = open_atlas(study.atlas, atlas_dir=study.atlas_dir)
         require_regions(study.trace_regions, atlas.structures)
+    _require_model(study)
     if scheduler is None:
         require_memory(memory_bytes)
     if workers is None:
@@ -179,8 +182,9 @@ def brain_tasks(study: Study, animal: Animal, out: Path, *, memory_bytes: int) -
                 "voxel_um": study.voxel_um,
                 "channel": study.signal_channel,
                 "settings": asdict(study.detection),
+                "model": study.score_model and hash_file(study.score_model),
             },
-            outputs=(f"{folder}/detected.parquet",),
+            outputs=tuple(f"{folder}/{name}" for name in _detected(study)),
             weight=_WEIGHTS["detect"],
         ),
         *_trace_tasks(study, animal, out, arguments | {"memory_bytes": memory_bytes}),
@@ -202,6 +206,34 @@ def brain_tasks(study: Study, animal: Animal, out: Path, *, memory_bytes: int) -
             weight=_WEIGHTS["quantify"],
         ),
     )
+
+
+def _detected(study: Study) -> tuple[str, ...]:
+    """Name what detection leaves in an animal's folder."""
+    cells = Path("detected.parquet")
+    return (cells.name, spikes_path(cells).name) if study.detection.spike_ins else (cells.name,)
+
+
+def _require_model(study: Study) -> None:
+    """Refuse a score model that is not for this study's somata and images, before the work.
+
+    Raises
+    ------
+    InputError
+        If it is no model of this version, or for another soma diameter or kind of voxel.
+    """
+    if study.score_model is None:
+        return
+    from ketamap.detect.scale import plan_filters
+
+    diameter_um, model = study.detection.soma_diameter_um, read_model(study.score_model)
+    for animal in study.animals:
+        coarse = plan_filters(_signal_grid(study, animal), diameter_um).coarse
+        try:
+            model.require_fit(diameter_um=diameter_um, coarse=coarse)
+        except InputError as error:
+            msg = f"detection.model {study.score_model}, animal {animal.animal}: {error}"
+            raise InputError(msg) from error
 
 
 def _outputs(study: Study) -> tuple[str, ...]:
@@ -264,6 +296,7 @@ def detect_animal(*, study: Study, animal: Animal, folder: Path, memory_bytes: i
         voxel_um=study.voxel_um,
         channel=study.signal_channel,
         settings=study.detection,
+        model=study.score_model,
         memory_bytes=memory_bytes,
     )
 
