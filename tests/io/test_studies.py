@@ -321,3 +321,26 @@ def test_axons_are_traced_where_the_key_stands(tmp_path):
 def test_faults_of_tracing_are_told_with_their_place(tmp_path, lines, words):
     with pytest.raises(InputError, match=words):
         read_study(traced(tmp_path, lines))
+
+
+def test_somata_are_planted_unless_the_study_says_otherwise(tmp_path):
+    entry = an_entry()
+    assert read_study(written(tmp_path, entry)).detection.spike_ins == 200
+    entry["detection"] = {"spike_ins": 0}
+    assert read_study(written(tmp_path, entry)).detection.spike_ins == 0
+    entry["detection"] = {"spike_ins": -1}
+    with pytest.raises(InputError, match="spike_ins"):
+        read_study(written(tmp_path, entry))
+
+
+def test_a_score_model_is_found_relative_to_the_study_file(tmp_path):
+    entry = {**an_entry(), "detection": {"model": "../mine.json"}}
+    folder = tmp_path / "study"
+    folder.mkdir()
+    with pytest.raises(InputError, match=r"detection\.model: there is no file"):
+        read_study(written(folder, entry))
+    (tmp_path / "mine.json").touch()
+    study = read_study(written(folder, entry))
+    assert study.score_model == tmp_path / "mine.json"
+    write_study(folder / "again.yaml", study)
+    assert read_study(folder / "again.yaml") == study

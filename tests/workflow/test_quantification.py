@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from ketamap.core.errors import InputError, MissingInputError, RegistrationError
-from ketamap.core.tables import AXONS, REGIONS
+from ketamap.core.tables import AXONS, CELLS, REGIONS
 from ketamap.io.manifests import read_json
-from ketamap.io.tables import read_table
+from ketamap.io.tables import read_table, write_table
 from ketamap.io.tracings import fill_tracing, load_tracing
 from ketamap.workflow.quantification import quantify
 from tests.workflow.traced_brains import make_traced_brain
@@ -117,3 +117,40 @@ def test_a_failed_registration_is_not_counted_unless_accepted(brain, tmp_path):
         counted(brain, tmp_path, "axons", registration=tmp_path / "registration")
     options = {"registration": tmp_path / "registration", "accept_failed": True}
     assert len(counted(brain, tmp_path, "axons", **options).regions)
+
+
+def moved_cells(brain, folder, by_um, n):
+    cells = read_table(brain / "cells.parquet", CELLS).head(n)
+    cells[["z_um", "y_um", "x_um"]] += by_um
+    write_table(folder / "moved.parquet", cells, CELLS)
+    return folder / "moved.parquet"
+
+
+@pytest.mark.parametrize("n", [3, 12])
+def test_cells_that_all_lie_outside_the_atlas_are_an_error_that_says_why(brain, tmp_path, n):
+    cells = moved_cells(brain, tmp_path, 1e6, n)
+    options = {"registration": brain / "registration", "cells": cells}
+    with pytest.raises(RegistrationError, match="micrometres, or a wrong --orientation"):
+        quantify(out=tmp_path / "regions.parquet", **options)
+    assert not (tmp_path / "regions.parquet").exists()
+    counted_anyway = quantify(out=tmp_path / "regions.parquet", accept_failed=True, **options)
+    assert counted_anyway.cells.balance.outside_atlas == n
+
+
+def test_the_efficiency_of_cells_becomes_that_of_regions_and_counts_stay(brain, both, tmp_path):
+    assert "detection_efficiency" not in both[0].regions
+    cells = read_table(brain / "cells.parquet", CELLS).assign(efficiency=0.8)
+    write_table(tmp_path / "cells.parquet", cells, CELLS)
+    quantify(
+        registration=brain / "registration",
+        cells=tmp_path / "cells.parquet",
+        out=tmp_path / "regions.parquet",
+        animal="m1",
+    )
+    written = read_table(tmp_path / "regions.parquet", REGIONS)
+    share = written.detection_efficiency
+    np.testing.assert_allclose(share[written.total > 0], 0.8)
+    assert share[~(written.total > 0)].isna().all()
+    plain = both[0].regions
+    plain = plain[plain.measure == "cells"].reset_index(drop=True)
+    np.testing.assert_array_equal(written.total, plain.total)

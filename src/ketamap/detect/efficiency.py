@@ -1,4 +1,8 @@
-"""Which share of cells is found: a small smooth model of planted somata that came back."""
+"""Which share of cells is found: a small smooth model of planted somata that came back.
+
+It speaks of cells like those that are detected. Cells so faint or so hidden that none of their
+kind is detected leave no trace; where less than about half is found the estimate is too high.
+"""
 
 from __future__ import annotations
 
@@ -21,10 +25,18 @@ INTERCEPT_SCALE = 10.0
 LEAST_EFFICIENCY = 0.05
 """Cells are never held to be rarer than this among their like: bounds their weight."""
 
+FEWEST_MEASURED = 10
+"""With fewer somata found the measured contrast is taken as it is."""
 
-@dataclass(frozen=True, eq=False, slots=True)
+_SCALES = np.array([INTERCEPT_SCALE, SLOPE_SCALE, SLOPE_SCALE])
+
+
+@dataclass(frozen=True, eq=False, slots=True, kw_only=True)
 class EfficiencyModel:
     """Probability that a soma of a contrast and in a crowd is found."""
+
+    line: tuple[float, float]
+    """Offset and slope of the logarithm of the planted contrast on that of the measured."""
 
     mean: F64
     """Of the two predictors among the planted somata, shape ``(2,)``."""
@@ -38,53 +50,70 @@ class EfficiencyModel:
     weights: F64
     """Intercept and slopes, shape ``(3,)``."""
 
-    def probability(self, contrast_to_noise: F64, neighbours: F64) -> F64:
-        """Share found of somata like these, shape ``(n,)``, at least `LEAST_EFFICIENCY`."""
-        rows = np.clip(_predictors(contrast_to_noise, neighbours), *self.limits)
-        odds = _terms(rows, self.mean, self.spread) @ self.weights
+    def probability(self, measured_to_noise: F64, neighbours: F64) -> F64:
+        """Share found of somata that measure like these, ``(n,)``, at least `LEAST_EFFICIENCY`."""
+        offset, slope = self.line
+        rows = _predictors(offset + slope * np.log(measured_to_noise), neighbours)
+        odds = _terms(np.clip(rows, *self.limits), self.mean, self.spread) @ self.weights
         return np.asarray(np.clip(1.0 / (1.0 + np.exp(-odds)), LEAST_EFFICIENCY, 1.0))
 
 
 def fit_efficiency(
-    contrast_to_noise: F64, neighbours: F64, found: NDArray[np.bool_]
+    contrast_to_noise: F64, measured_to_noise: F64, neighbours: F64
 ) -> EfficiencyModel:
-    """Fit a logistic model: the log odds are linear in both predictors.
+    """Fit a logistic model to planted somata, and how detection measures their contrast.
 
-    They are the logarithms of the contrast in standard deviations of the local noise and of
-    one more than the number of detected cells nearby. Slopes are drawn towards 0 by a weak prior.
+    The log odds of being found are linear in the logarithm of the planted contrast, in standard
+    deviations of the local noise, and in that of one more than the number of detected cells
+    nearby; slopes are drawn towards 0 by a weak prior. Faint somata are found where noise makes
+    them look brighter: so the contrast that a detected cell is asked about is not the measured
+    one but the planted one to be expected for it (regression calibration: Prentice 1982,
+    Biometrika 69:331), by a straight line through the logarithms of the somata that were found.
 
     Parameters
     ----------
     contrast_to_noise
         Response to each planted soma over the noise expected there, above 0, ``(n,)``, ``n > 0``.
+    measured_to_noise
+        The same as detection measured it; NaN where the soma was not found.
     neighbours
         Detected cells nearby.
-    found
-        Whether it was found.
     """
-    rows = _predictors(contrast_to_noise, neighbours)
+    found = np.isfinite(measured_to_noise)
+    rows = _predictors(np.log(contrast_to_noise), neighbours)
     mean, deviation = rows.mean(axis=0), rows.std(axis=0)
     spread = np.where(deviation > 1e-9, 2.0 * deviation, 1.0)
-    terms, yes = _terms(rows, mean, spread), found.astype(np.float64)
-    scale = np.array([INTERCEPT_SCALE, SLOPE_SCALE, SLOPE_SCALE])
+    return EfficiencyModel(
+        line=_line(np.log(measured_to_noise[found]), rows[found, 0]),
+        mean=mean,
+        spread=spread,
+        limits=np.stack([rows.min(axis=0), rows.max(axis=0)]),
+        weights=_logistic(_terms(rows, mean, spread), found.astype(np.float64)),
+    )
 
+
+def _line(x: F64, y: F64) -> tuple[float, float]:
+    """Return offset and slope of y on x; with too few points y is x."""
+    if len(x) < FEWEST_MEASURED or np.ptp(x) < 1e-9:
+        return 0.0, 1.0
+    slope, offset = np.polyfit(x, y, 1)
+    return float(offset), float(slope)
+
+
+def _logistic(terms: F64, yes: F64) -> F64:
     def loss(beta: F64) -> tuple[float, F64]:
         odds = terms @ beta
-        value = np.sum(np.logaddexp(0.0, odds) - yes * odds)
+        pull = beta / _SCALES
+        value = np.sum(np.logaddexp(0.0, odds) - yes * odds) + np.sum(np.log1p(pull**2))
         slope = terms.T @ (1.0 / (1.0 + np.exp(-odds)) - yes)
-        pull = beta / scale
-        return (
-            float(value + np.sum(np.log1p(pull**2))),
-            slope + 2.0 * pull / scale / (1.0 + pull**2),
-        )
+        return float(value), slope + 2.0 * pull / _SCALES / (1.0 + pull**2)
 
-    fit = minimize(loss, np.zeros(3), jac=True, method="BFGS")
-    limits = np.stack([rows.min(axis=0), rows.max(axis=0)])
-    return EfficiencyModel(mean, spread, limits, np.asarray(fit.x, dtype=np.float64))
+    fit = minimize(loss, np.zeros(terms.shape[1]), jac=True, method="BFGS")
+    return np.asarray(fit.x, dtype=np.float64)
 
 
-def _predictors(contrast_to_noise: F64, neighbours: F64) -> F64:
-    return np.stack([np.log(contrast_to_noise), np.log1p(neighbours)], axis=1)
+def _predictors(log_contrast: F64, neighbours: F64) -> F64:
+    return np.stack([log_contrast, np.log1p(neighbours)], axis=1)
 
 
 def _terms(rows: F64, mean: F64, spread: F64) -> F64:

@@ -238,12 +238,10 @@ def _efficiency(scene: Scene, settings: DetectionSettings, spikes: pd.DataFrame)
     kept = scene.found.score >= settings.min_score
     if spikes.empty:
         return np.full(int(kept.sum()), np.nan)
-    planted = spikes["contrast_to_noise"].to_numpy()
-    measured = (spikes["measured_to_noise"] / planted)[planted > 2.0 * LEAST_Z].median()
     model = fit_efficiency(
-        planted * (measured if np.isfinite(measured) else 1.0),
+        spikes["contrast_to_noise"].to_numpy(),
+        spikes["measured_to_noise"].to_numpy(),
         spikes["neighbours"].to_numpy(dtype=np.float64),
-        spikes["found"].to_numpy(dtype=bool),
     )
     um = scene.found.um[kept]
     others = _crowd(um, um, settings.soma_diameter_um) - 1
