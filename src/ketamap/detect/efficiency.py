@@ -6,7 +6,7 @@ kind is detected leave no trace; where less than about half is found the estimat
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,9 @@ LEAST_EFFICIENCY = 0.05
 
 FEWEST_MEASURED = 10
 """With fewer somata found the measured contrast is taken as it is."""
+
+LEAST_DOUBT = 0.01
+"""Weight in that line of somata that are surely found, beside p (1 - p) of the others."""
 
 _SCALES = np.array([INTERCEPT_SCALE, SLOPE_SCALE, SLOPE_SCALE])
 
@@ -68,7 +71,8 @@ def fit_efficiency(
     nearby; slopes are drawn towards 0 by a weak prior. Faint somata are found where noise makes
     them look brighter: so the contrast that a detected cell is asked about is not the measured
     one but the planted one to be expected for it (regression calibration: Prentice 1982,
-    Biometrika 69:331), by a straight line through the logarithms of the somata that were found.
+    Biometrika 69:331), by a straight line through the logarithms of the somata that were found, those that might have
+    been missed before all.
 
     Parameters
     ----------
@@ -83,20 +87,24 @@ def fit_efficiency(
     rows = _predictors(np.log(contrast_to_noise), neighbours)
     mean, deviation = rows.mean(axis=0), rows.std(axis=0)
     spread = np.where(deviation > 1e-9, 2.0 * deviation, 1.0)
-    return EfficiencyModel(
-        line=_line(np.log(measured_to_noise[found]), rows[found, 0]),
+    as_measured = EfficiencyModel(
+        line=(0.0, 1.0),
         mean=mean,
         spread=spread,
         limits=np.stack([rows.min(axis=0), rows.max(axis=0)]),
         weights=_logistic(_terms(rows, mean, spread), found.astype(np.float64)),
     )
+    measured = measured_to_noise[found]
+    doubt = as_measured.probability(measured, neighbours[found])
+    line = _line(np.log(measured), rows[found, 0], doubt * (1.0 - doubt) + LEAST_DOUBT)
+    return replace(as_measured, line=line)
 
 
-def _line(x: F64, y: F64) -> tuple[float, float]:
+def _line(x: F64, y: F64, weight: F64) -> tuple[float, float]:
     """Return offset and slope of y on x; with too few points y is x."""
     if len(x) < FEWEST_MEASURED or np.ptp(x) < 1e-9:
         return 0.0, 1.0
-    slope, offset = np.polyfit(x, y, 1)
+    slope, offset = np.polyfit(x, y, 1, w=np.sqrt(weight))
     return float(offset), float(slope)
 
 
