@@ -5,6 +5,10 @@ from pathlib import Path
 
 import pytest
 
+for _library in ("OMP", "OPENBLAS", "MKL"):
+    os.environ.setdefault(f"{_library}_NUM_THREADS", "1")
+"""One thread per test process, set before NumPy loads: as many processes as cores already run."""
+
 _BESIDE_CHECKOUT = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
