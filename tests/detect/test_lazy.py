@@ -71,7 +71,7 @@ def test_dimmer_cells_score_lower():
 
 @settings(deadline=None, max_examples=12)
 @given(
-    extra=st.integers(1_600_000, 12_000_000),
+    extra=st.integers(1_100_000, 12_000_000),
     workers=st.integers(1, 3),
     stored=st.tuples(*[st.sampled_from([1, 20, 33])] * 3),
     seed=st.integers(0, 1000),
@@ -91,7 +91,7 @@ def test_memory_workers_and_storage_do_not_change_a_bit(extra, workers, stored, 
 
 def test_small_memory_really_cuts_the_volume():
     totals = []
-    memory = BASE_BYTES + 1_600_000
+    memory = BASE_BYTES + 1_100_000
     cells_in(IMAGE, memory_bytes=memory, progress=lambda _, n: totals.append(n))
     assert totals[0] >= 8
     assert len(totals) == totals[0] + 1
@@ -103,7 +103,7 @@ def test_cells_on_the_borders_of_tiles_are_neither_lost_nor_doubled():
     last_or_first = np.random.default_rng(0).integers(0, 2, (27, 3))
     centres = np.array([(z, y, x) for z in line for y in line for x in line]) - last_or_first
     image = cell_image((48, 48, 48), centres, sigma=1.0)
-    found = found_um(cells_in(image, memory_bytes=BASE_BYTES + 1_600_000))
+    found = found_um(cells_in(image, memory_bytes=BASE_BYTES + 1_100_000))
     assert len(found) == len(centres)
     assert cKDTree(found).query(centres)[0].max() < 0.5
 
@@ -268,7 +268,7 @@ def test_a_lazy_image_is_read_block_by_block():
             return block
 
     grid = VoxelGrid(shape=SHAPE, spacing_um=(1.0, 1.0, 1.0))
-    memory = BASE_BYTES + 2 * 1_600_000
+    memory = BASE_BYTES + 2 * 1_100_000
     table = find_cells(Volume(data=Watched(), grid=grid), SMALL, memory_bytes=memory, workers=2)
     pd.testing.assert_frame_equal(table, cells_in(IMAGE))
     assert max(largest) < 0.8 * IMAGE.size
