@@ -188,7 +188,7 @@ def two_halves(halves, seed):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "halves",
-    [((250, 6, 90), (250, 6, 28)), ((150, 6, 60), (750, 5, 60))],
+    [((250, 6, 90), (250, 6, 28)), ((150, 6, 45), (600, 5, 45))],
     ids=["dim", "crowded"],
 )
 def test_the_estimated_efficiency_of_a_half_is_its_true_recall(halves):
@@ -201,7 +201,7 @@ def test_the_estimated_efficiency_of_a_half_is_its_true_recall(halves):
         side = cells.x_um.between(low, low + 100)
         true.append(hit[(truth[:, 2] >= low) & (truth[:, 2] < low + 100)].mean())
         estimated.append(side.sum() / np.sum(1.0 / cells.efficiency[side]))
-    assert true[1] < 0.9 < true[0]
+    assert true[1] < true[0] - 0.05  # there is something to estimate
     np.testing.assert_allclose(estimated, true, atol=0.1)
 
 

@@ -71,8 +71,8 @@ def fit_efficiency(
     nearby; slopes are drawn towards 0 by a weak prior. Faint somata are found where noise makes
     them look brighter: so the contrast that a detected cell is asked about is not the measured
     one but the planted one to be expected for it (regression calibration: Prentice 1982,
-    Biometrika 69:331), by a straight line through the logarithms of the somata that were found, those that might have
-    been missed before all.
+    Biometrika 69:331), by a straight line through the logarithms of the somata that were found;
+    those that might have been missed count most.
 
     Parameters
     ----------
