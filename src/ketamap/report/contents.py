@@ -65,6 +65,10 @@ class BrainQuality:
     saturated: tuple[str, ...] = ()
     """Structures so densely labelled that their axon length is too low."""
 
+    efficiency: pd.Series = field(default_factory=lambda: pd.Series(dtype=np.float64))
+    """Estimated share of cells found, by acronym, the structure with most cells first; empty
+    where no somata were planted."""
+
     traces: tuple[TracePicture, ...] = ()
     """Pictures of the trace in chosen regions."""
 

@@ -38,6 +38,9 @@ class BrainCard:
     figures: tuple[tuple[str, str], ...]
     """Label and value, with units."""
 
+    efficiency_known: bool
+    """Whether the share of cells found was estimated."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BalanceRow:
@@ -71,6 +74,7 @@ def brain_cards(brains: Sequence[BrainQuality], groups: Groups) -> list[BrainCar
             reasons=brain.quality.reasons if brain.quality else (),
             pictures=tuple(_picture(*one) for one in brain.overlays),
             figures=(*_registration_figures(brain.quality), *_other_figures(brain)),
+            efficiency_known=len(brain.efficiency) > 0,
         )
         for brain in in_group_order(brains, groups)
     ]
@@ -129,6 +133,9 @@ def _other_figures(brain: BrainQuality) -> tuple[tuple[str, str], ...]:
     found = []
     if brain.n_cells is not None:
         found.append(("Detected cells", number(brain.n_cells)))
+    if len(brain.efficiency):
+        share = float(brain.efficiency.iloc[0])
+        found.append(("Estimated share of such cells found", percent(round(share, 3))))
     if brain.volume_mm3 is not None:
         found.append(("Brain volume", f"{number(brain.volume_mm3, 1)} mm³"))
     if brain.seconds is not None:

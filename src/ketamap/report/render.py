@@ -26,6 +26,7 @@ from ketamap.report.effect_rows import (
     regions_payload,
     shrunken_quality,
 )
+from ketamap.report.efficiency import efficiency_rows, efficiency_warnings
 from ketamap.report.groups import VALUES_SHOWN, Groups, groups_of, wide_values
 from ketamap.report.headline import finding_of
 from ketamap.report.methods import methods_paragraphs
@@ -96,6 +97,7 @@ def render_report(report: StudyReport) -> str:
         )
         if not there
     }
+    uneven = efficiency_rows(report.brains, groups)
     payload = regions_payload(report, comparisons, groups)
     payload |= {
         "alpha": report.alpha,
@@ -125,6 +127,8 @@ def render_report(report: StudyReport) -> str:
         "axons": axons,
         "traced": traced_regions(report.brains, groups, _names(report)),
         "balance": balance_rows(report.brains, groups),
+        "efficiency": uneven,
+        "further_warnings": efficiency_warnings(uneven),
         "checks": checks,
         "methods": methods_paragraphs(report, comparisons, groups),
         "settings": flat_settings(report.settings),

@@ -385,6 +385,7 @@ def _axons_of(animal: Path) -> dict[str, Any]:
 def _brains(folder: Path, animals: Sequence[str]) -> tuple[BrainQuality, ...]:
     """Gather the quality of each brain of a study folder; none for a bare table."""
     from ketamap.report.contents import BrainQuality
+    from ketamap.report.efficiency import region_efficiencies
 
     seconds = read_json(folder / MANIFEST)["seconds"] if (folder / MANIFEST).exists() else {}
     brains = []
@@ -404,6 +405,7 @@ def _brains(folder: Path, animals: Sequence[str]) -> tuple[BrainQuality, ...]:
                 n_cells=balance["detected"],
                 volume_mm3=float(units.volume_own_mm3.sum()),
                 seconds=sum(by.get(one.name, 0.0) for by in seconds.values()),
+                efficiency=region_efficiencies(regions),
                 **_axons_of(one),
             )
         )
