@@ -74,6 +74,51 @@ def test_a_volume_with_nan(ketamap, tmp_path, stack):
     refused(detect(ketamap, tmp_path, stack(volume)), "nan")
 
 
+@pytest.mark.parametrize("value", [0, 65535])
+@pytest.mark.parametrize("more", [(), ("--spike-in", "5")])
+def test_an_image_of_one_value_gives_an_empty_table_and_says_so(
+    ketamap, tmp_path, stack, value, more
+):
+    out = tmp_path / "cells.csv"
+    image = stack(np.full((20, 30, 30), value, np.uint16))
+    code, text, _ = ketamap("detect", image, "--voxel-um", "5,2,2", "--out", out, *more)
+    assert code == 0
+    assert "no cell was found" in text
+    assert list(pd.read_csv(out).columns)[:4] == ["z_um", "y_um", "x_um", "score"]
+    assert len(pd.read_csv(out)) == 0
+    assert not more or "no somata planted: the image is empty" in text
+
+
+@pytest.mark.parametrize("shape", [(1, 40, 40), (2, 40, 40), (1, 1, 1), (40, 1, 40)])
+def test_one_plane_and_volumes_thinner_than_a_soma_give_a_table(ketamap, tmp_path, shape):
+    image = tmp_path / "image.tif"
+    tifffile.imwrite(image, noise(shape), metadata={"axes": "ZYX"})
+    out = tmp_path / "cells.csv"
+    code, text, err = ketamap(
+        "detect", image, "--voxel-um", "5,2,2", "--out", out, "--spike-in", "5"
+    )
+    assert code == 0, err
+    assert "cells ->" in text
+    assert len(pd.read_csv(out)) <= 2
+
+
+def test_a_soma_under_two_voxels_works_and_one_under_one_voxel_says_why_not(
+    ketamap, tmp_path, stack
+):
+    image = stack(noise())
+    code, text, _ = detect(ketamap, tmp_path, image, "5,5,5", "--soma-diameter-um", "9")
+    assert code == 0
+    assert "cells ->" in text
+    result = detect(ketamap, tmp_path, image, "10,5,5", "--soma-diameter-um", "9")
+    refused(result, "at least one voxel", "finer level")
+
+
+def test_a_background_of_another_shape(ketamap, tmp_path, stack):
+    other = stack(noise((20, 30, 28)), "background.tif")
+    result = detect(ketamap, tmp_path, stack(noise()), "5,2,2", "--background", other)
+    refused(result, "background.tif", "sampled alike")
+
+
 @pytest.mark.parametrize("voxel_um", ["0,2,2", "5,-2,2", "5,2", "a,b,c", "nan,2,2", ""])
 def test_an_impossible_spacing(ketamap, tmp_path, stack, voxel_um):
     refused(detect(ketamap, tmp_path, stack(noise()), voxel_um), "--voxel-um")

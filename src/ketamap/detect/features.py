@@ -7,6 +7,8 @@ taken relative to the candidate's own bin, so blocks agree to the last bit.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
@@ -256,8 +258,7 @@ def shell_means(
         Shape ``(n, SHELLS)`` each; weights fall off linearly over `SHELL_STEP`. A shell
         without a bin repeats the one inside it, with weight 0.
     """
-    scale = np.asarray(bin_um) / (SHELL_STEP * diameter_um)
-    spots, ends, share = _shell_table(scale)
+    spots, ends, share = _shell_table(bin_um, diameter_um)
     part = np.clip(np.rint(offset * PARTS_OF_A_BIN), -1, 1).astype(np.int64) + 1
     place = (part[:, 0] * 3 + part[:, 1]) * 3 + part[:, 2]
     total = np.empty((len(index), SHELLS + 1), dtype=np.float64)
@@ -272,7 +273,10 @@ def shell_means(
     return mean, weight[:, :SHELLS]
 
 
-def _shell_table(scale: F64) -> tuple[NDArray[np.int64], NDArray[np.int64], F64]:
+@lru_cache(maxsize=8)
+def _shell_table(
+    bin_um: Zyx[float], diameter_um: float
+) -> tuple[NDArray[np.int64], NDArray[np.int64], F64]:
     """Bins of the shells for each of 27 places of a centre within its bin.
 
     Returns
@@ -284,6 +288,7 @@ def _shell_table(scale: F64) -> tuple[NDArray[np.int64], NDArray[np.int64], F64]
     share
         Shape ``(m,)``: weight in the next shell; the rest is the inner one's.
     """
+    scale = np.asarray(bin_um) / (SHELL_STEP * diameter_um)
     reach = np.ceil(SHELLS / scale).astype(int)
     grid = np.stack(np.meshgrid(*(np.arange(-r, r + 1) for r in reach), indexing="ij"), axis=-1)
     bins = grid.reshape(-1, 3)
