@@ -6,7 +6,10 @@ import pytest
 import tifffile
 
 from ketamap.core.settings import DetectionSettings
-from ketamap.core.tables import CELLS
+from ketamap.core.space import VoxelGrid
+from ketamap.core.tables import CELLS, POINTS
+from ketamap.detect.blocks import BASE_BYTES
+from ketamap.io.ome_zarr import write_image
 from ketamap.io.tables import read_table
 from ketamap.workflow.brain import detect
 from ketamap.workflow.spike_check import recall_steps, saved_spike_lines, spike_lines
@@ -73,3 +76,18 @@ def test_steps_of_recall_are_of_equal_size_and_hold_it_in_their_interval():
     one = recall_steps(spikes, "neighbours")
     assert one.planted.tolist() == [600]
     assert one.recall[0] == pytest.approx(spikes.found.mean())
+
+
+def test_an_ome_zarr_gives_the_same_in_little_memory(tmp_path):
+    whole = detected(tmp_path, 30)
+    image = tifffile.imread(tmp_path / "image.tif")
+    grid = VoxelGrid(shape=image.shape, spacing_um=(1.0, 1.0, 1.0))
+    write_image(tmp_path / "image.ome.zarr", image, grid)
+    cells = detect(
+        tmp_path / "image.ome.zarr",
+        out=tmp_path / "zarr.parquet",
+        settings=SETTINGS,
+        memory_bytes=BASE_BYTES + 12_000_000,
+    )
+    pd.testing.assert_frame_equal(cells, whole)
+    assert len(read_table(tmp_path / "zarr_spikes.parquet", POINTS)) == 15

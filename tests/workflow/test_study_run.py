@@ -73,7 +73,7 @@ def study_file(tmp_path_factory):
         orientation=SETTINGS.orientation,
         animals=tuple(animals),
         design=Design(factor="group", control="vehicle 10 d"),
-        detection=DetectionSettings(soma_diameter_um=200.0),
+        detection=DetectionSettings(soma_diameter_um=200.0, spike_ins=20),
         registration=RegistrationSettings(resolution_um=200.0, iterations=(40, 20, 0), refits=2),
     )
     write_study(folder / "study.yaml", study)
@@ -98,6 +98,10 @@ def test_a_study_folder_holds_what_the_contract_says(finished):
     assert len(list(folder.glob("animals/*/cells.parquet"))) == 6
     regions = read_table(folder / "regions.parquet", REGIONS)
     assert regions.animal.nunique() == 6
+    known = regions[(regions.measure == "cells") & (regions.total > 0)].detection_efficiency
+    assert known.between(0.0, 1.0).all()
+    assert len(list(folder.glob("animals/*/detected_spikes.parquet"))) == 6
+    assert "Estimated share of such cells found" in (folder / "report.html").read_text()
     effects = read_table(folder / "effects.parquet", EFFECTS)
     assert set(effects.estimand) == {"shift", "relative", "absolute"}
     assert (effects[effects.estimand == "shift"].acronym == "root").all()

@@ -49,6 +49,9 @@ CLEAR_SCORE = 0.7
 looks like a faint cell. In a brain of seed 0 recall is .994 and precision .986 (.996 and .972 at
 the default of .5)."""
 
+DEMO_SPIKE_INS = 100
+"""Somata planted into each brain of a demo: about two CPU-seconds."""
+
 TRACE_THRESHOLD = 11.0
 """Threshold of the demo's fibres, in standard deviations of the local noise: between the one
 that labels of a phantom brain calibrate to and the one that loses a tenth of the length."""
@@ -159,7 +162,9 @@ def phantom_study(plan: CohortPlan, folder: Path, settings: BrainSettings) -> St
         ),
         design=Design(factor="group", control=_control(plan)),
         detection=DetectionSettings(
-            soma_diameter_um=settings.soma_diameter_um, min_score=CLEAR_SCORE
+            soma_diameter_um=settings.soma_diameter_um,
+            min_score=CLEAR_SCORE,
+            spike_ins=DEMO_SPIKE_INS,
         ),
         registration=FAST_REGISTRATION,
         tracing=demo_tracing(settings),
