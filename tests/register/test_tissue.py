@@ -11,8 +11,9 @@ from ketamap.core.space import ATLAS_ORIENTATION
 from ketamap.core.transform import AffineMap, Transform
 from ketamap.register.align import align
 from ketamap.register.engine import Picture
+from ketamap.register.prepare import enhance
 from ketamap.register.reference import reference_at
-from ketamap.register.tissue import LEAST_HOLE_MM3, find_holes, find_missing_parts, find_wide_hole
+from ketamap.register.tissue import LEAST_HOLE_MM3, find_holes, find_missing_parts, seen_picture
 from tests.register.scenes import toy_atlas, warped
 
 QUICK = RegistrationSettings(resolution_um=200.0, iterations=(30, 30, 10), refits=0)
@@ -152,12 +153,26 @@ def test_only_wide_holes_are_kept_from_the_fit(toy):
     cleft[40:43, :20, 30:] = True
     image[wide | cleft] = nothing[wide | cleft]
     for lost in (None, wide | cleft | (toy.annotation == 0)):
-        hole = find_wide_hole(Picture(image=image, grid=toy.grid), reference_at(toy, 200.0), lost)
+        seen = seen_picture(Picture(image=image, grid=toy.grid), reference_at(toy, 200.0), lost)
+        hole = seen.hole
         assert (hole & wide).sum() > 0.7 * wide.sum()
         assert not (hole & ~wide).any()
     image = photographed(toy)
     image[cleft] = nothing[cleft]
-    assert find_wide_hole(Picture(image=image, grid=toy.grid), reference_at(toy, 200.0)) is None
+    seen = seen_picture(Picture(image=image, grid=toy.grid), reference_at(toy, 200.0))
+    assert seen.hole is None
+    assert seen.grid == toy.grid
+
+
+def test_a_brain_cut_by_the_edge_of_the_image_goes_on_as_a_hole(toy):
+    image = photographed(toy)[20:]
+    grid = toy.grid.cropped((20, 0, 0), toy.grid.shape)
+    seen = seen_picture(Picture(image=image, grid=grid), reference_at(toy, 200.0))
+    added = round((grid.origin_um[0] - seen.grid.origin_um[0]) / 200.0)
+    assert added > 3
+    assert seen.hole[:added].any()
+    assert not seen.hole[added:].any()
+    np.testing.assert_array_equal(seen.image[added : added + len(image)] > 0, enhance(image) > 0)
 
 
 @pytest.mark.slow

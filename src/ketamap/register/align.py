@@ -22,7 +22,7 @@ from ketamap.register.prepare import as_array, coarse_image, enhance, isotropic_
 from ketamap.register.quality import QUALITY_RESOLUTION_UM, Findings, assess
 from ketamap.register.reference import Reference, reference_at
 from ketamap.register.refits import REFIT_RESOLUTION_UM, estimate_error
-from ketamap.register.tissue import centres_um, find_holes, find_missing_parts, find_wide_hole
+from ketamap.register.tissue import centres_um, find_holes, find_missing_parts, seen_picture
 
 MAX_SIZE_RATIO = 3.0
 """An image more than so many times larger or smaller than the atlas is refused."""
@@ -165,11 +165,7 @@ def open_case(
     lost = None
     if tissue is not None:
         lost = np.asarray(turn.array(~tissue.at(centres_um(grid)).reshape(grid.shape)), np.bool_)
-    moving = Picture(
-        image=enhance(upright.image),
-        grid=upright.grid,
-        hole=find_wide_hole(upright, reference, lost),
-    )
+    moving = seen_picture(upright, reference, lost)
     progress(1.0, 1.0)
     return Case(
         fixed=Picture(image=enhance(reference.template), grid=reference.grid),

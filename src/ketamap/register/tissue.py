@@ -11,10 +11,10 @@ from scipy import ndimage
 from ketamap.core.atlas import Atlas
 from ketamap.core.registration import TissueMask
 from ketamap.core.space import FloatArray, VoxelGrid
-from ketamap.core.transform import Transform
+from ketamap.core.transform import AffineMap, Transform
 from ketamap.register.engine import Picture
 from ketamap.register.orientation import carried_ncc, coarse_affine, coarse_picture
-from ketamap.register.prepare import resample_to
+from ketamap.register.prepare import enhance, resample_to
 from ketamap.register.reference import Reference, voxels_within
 
 FRONT: tuple[tuple[str, ...], ...] = ((), ("MOB", "AOB"))
@@ -48,6 +48,9 @@ BESIDE_UM = 500.0
 WIDE_UM = 1500.0
 """Holes as wide as this are left out of a fit.  Leaving out a hole 4 mm wide halves the error
 around it; a tear of 1 mm is bridged well (``benchmarks/registration_holes.py``)."""
+
+CUT_UM = 500.0
+"""An image that ends so far within the brain cuts it."""
 
 LEAST_BACKGROUND_MM3 = 5.0
 """An image with less background does not tell what nothing looks like."""
@@ -129,10 +132,10 @@ def empty_places(
     return np.asarray(image < nothing + NOTHING_SHARE * (tissue - nothing))
 
 
-def find_wide_hole(
+def seen_picture(
     upright: Picture, reference: Reference, lost: NDArray[np.bool_] | None = None
-) -> NDArray[np.bool_] | None:
-    """Find the holes that a fit must not see: those into which tissue would be drawn.
+) -> Picture:
+    """Prepare an image for the fit, without holes into which tissue would be drawn.
 
     Parameters
     ----------
@@ -146,22 +149,57 @@ def find_wide_hole(
 
     Returns
     -------
-    ndarray of bool or None
-        The places in the brain, as a coarse affine map lays it, in which a ball of `WIDE_UM`
-        without tissue fits; None if there is none.
+    Picture
+        Enhanced.  Its ``hole`` holds the places in the brain, as a coarse affine map lays it, in
+        which a ball of `WIDE_UM` without tissue fits.  Where the edge of the image cuts off
+        `CUT_UM` of brain or more, the picture is continued by empty space, and the brain there
+        belongs to the hole.
     """
-    grid = upright.grid
     fixed = coarse_picture(reference.template, reference.grid)
-    affine = coarse_affine(fixed, coarse_picture(upright.image, grid))
+    affine = coarse_affine(fixed, coarse_picture(upright.image, upright.grid))
     flat = Transform.from_affine(affine, reference.grid)
     if lost is None:
-        lost = empty_places(upright.image, grid, flat, reference)
-    inside = np.pad(lost & _carried(reference.mask, grid, flat, reference), 1)
-    core = ndimage.distance_transform_edt(inside, sampling=grid.spacing_um) >= 0.5 * WIDE_UM
+        lost = empty_places(upright.image, upright.grid, flat, reference)
+    bare = Picture(image=enhance(upright.image), grid=upright.grid)
+    pads = _beyond(upright.grid, affine, reference)
+    grid = _padded(upright.grid, pads)
+    brain = _carried(reference.mask, grid, flat, reference)
+    beyond = np.pad(np.zeros_like(lost), pads, constant_values=True)
+    hole = _wide(brain & np.pad(lost, pads, constant_values=True), grid) | (brain & beyond)
+    if not hole.any():
+        return bare
+    return Picture(image=np.pad(bare.image, pads), grid=grid, hole=hole)
+
+
+def _wide(empty: NDArray[np.bool_], grid: VoxelGrid) -> NDArray[np.bool_]:
+    """Keep the parts of a mask in which a ball of `WIDE_UM` fits."""
+    edged = np.pad(empty, 1)
+    core = ndimage.distance_transform_edt(edged, sampling=grid.spacing_um) >= 0.5 * WIDE_UM
     if not core.any():
-        return None
+        return np.zeros_like(empty)
     near = ndimage.distance_transform_edt(~core, sampling=grid.spacing_um) < 0.5 * WIDE_UM
-    return np.asarray((inside & near)[1:-1, 1:-1, 1:-1])
+    return np.asarray((edged & near)[1:-1, 1:-1, 1:-1])
+
+
+def _beyond(
+    grid: VoxelGrid, affine: AffineMap, reference: Reference
+) -> tuple[tuple[int, int], ...]:
+    """Voxels by which the atlas's brain reaches beyond a grid, before and after each axis.
+
+    None where it is less than `CUT_UM`: the affine map is no better than that.
+    """
+    brain = grid.to_index(affine(reference.grid.to_um(np.argwhere(reference.mask))))
+    before = np.maximum(np.ceil(-brain.min(axis=0)), 0).astype(int)
+    after = np.maximum(np.ceil(brain.max(axis=0) - np.asarray(grid.shape) + 1), 0).astype(int)
+    least = CUT_UM / np.asarray(grid.spacing_um)
+    before, after = (np.where(n < least, 0, n) for n in (before, after))
+    return tuple((int(a), int(b)) for a, b in zip(before, after, strict=True))
+
+
+def _padded(grid: VoxelGrid, pads: tuple[tuple[int, int], ...]) -> VoxelGrid:
+    a, b, c = (n + before + after for n, (before, after) in zip(grid.shape, pads, strict=True))
+    z, y, x = (float(v) for v in grid.to_um([-before for before, _ in pads]))
+    return VoxelGrid(shape=(a, b, c), spacing_um=grid.spacing_um, origin_um=(z, y, x))
 
 
 def centres_um(grid: VoxelGrid) -> FloatArray:
