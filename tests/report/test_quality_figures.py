@@ -8,6 +8,7 @@ import pytest
 from ketamap.core.registration import RegistrationQuality
 from ketamap.report.contents import BrainQuality
 from ketamap.report.groups import Groups
+from ketamap.report.quality import brain_cards
 from ketamap.report.quality_figures import PANELS, registration_outliers, usual_range
 
 USUAL = RegistrationQuality(
@@ -81,3 +82,13 @@ def test_the_usual_range_does_not_know_one_wild_value():
     np.testing.assert_allclose(wild, (low, high), atol=0.7)
     assert usual_range(values[:4]) is None
     assert usual_range(np.ones(9)) is None
+
+
+@pytest.mark.parametrize(("covered", "shown"), [(0.875, "87.5"), (1.0, "100"), (None, None)])
+def test_the_card_says_how_much_of_the_brain_is_shown(covered, shown):
+    brain = BrainQuality(animal="m1", quality=USUAL, covered=covered)
+    (card,) = brain_cards([brain], Groups(of_animal={"m1": "all"}, names=("all",)))
+    figures = dict(card.figures)
+    assert ("Part of the brain shown" in figures) == (shown is not None)
+    if shown:
+        assert figures["Part of the brain shown"].startswith(shown)

@@ -51,6 +51,9 @@ class BrainQuality:
     volume_mm3: float | None = None
     """Volume of the brain in its own space, mm3."""
 
+    covered: float | None = None
+    """Part of the atlas's brain that the image shows, from 0 to 1."""
+
     seconds: float | None = None
     """Time this brain took, seconds."""
 

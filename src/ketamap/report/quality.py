@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 
 import numpy as np
 from numpy.typing import NDArray
@@ -122,11 +122,11 @@ def _registration_figures(quality: RegistrationQuality | None) -> tuple[tuple[st
 
 
 def _estimated(value: float) -> str:
-    return _micrometres(value) if math.isfinite(value) else "not estimated"
+    return _micrometres(value) if isfinite(value) else "not estimated"
 
 
 def _micrometres(value: float) -> str:
-    return f"{number(value, 1)} µm" if math.isfinite(value) else NO_VALUE
+    return f"{number(value, 1)} µm" if isfinite(value) else NO_VALUE
 
 
 def _other_figures(brain: BrainQuality) -> tuple[tuple[str, str], ...]:
@@ -138,6 +138,8 @@ def _other_figures(brain: BrainQuality) -> tuple[tuple[str, str], ...]:
         found.append(("Estimated share of such cells found", percent(round(share, 3))))
     if brain.volume_mm3 is not None:
         found.append(("Brain volume", f"{number(brain.volume_mm3, 1)} mm³"))
+    if brain.covered is not None and isfinite(brain.covered):
+        found.append(("Part of the brain shown", percent(brain.covered)))
     if brain.seconds is not None:
         found.append(("Computing time", f"{number(brain.seconds, 0)} s"))
     return tuple(found)

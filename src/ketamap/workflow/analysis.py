@@ -382,6 +382,14 @@ def _axons_of(animal: Path) -> dict[str, Any]:
     }
 
 
+def _covered(units: pd.DataFrame) -> float | None:
+    """Part of the brain that an image shows: the root's, both sides alike."""
+    root = units[units["acronym"] == "root"]
+    if "covered_fraction" not in units or root.empty:
+        return None
+    return float(root["covered_fraction"].mean())
+
+
 def _brains(folder: Path, animals: Sequence[str]) -> tuple[BrainQuality, ...]:
     """Gather the quality of each brain of a study folder; none for a bare table."""
     from ketamap.report.contents import BrainQuality
@@ -404,6 +412,7 @@ def _brains(folder: Path, animals: Sequence[str]) -> tuple[BrainQuality, ...]:
                 balance=balance,
                 n_cells=balance["detected"],
                 volume_mm3=float(units.volume_own_mm3.sum()),
+                covered=_covered(units),
                 seconds=sum(by.get(one.name, 0.0) for by in seconds.values()),
                 efficiency=region_efficiencies(regions),
                 **_axons_of(one),
