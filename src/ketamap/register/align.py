@@ -212,12 +212,11 @@ def close_case(case: Case, fitted: Transform, *, progress: Progress = silent) ->
     reference = case.reference(QUALITY_RESOLUTION_UM)
     grid = isotropic_grid(case.sample.grid, QUALITY_RESOLUTION_UM)
     image = resample_to(case.sample.image, case.sample.grid, grid)
-    tissue = case.tissue or find_holes(image, grid, transform, reference)
     quality = assess(
         image,
         grid,
         transform,
-        _where_tissue_is(reference, transform, tissue),
+        _where_tissue_is(reference, transform, case.tissue),
         error=error,
         findings=_findings(case.extent, case.check, case.missing),
     )
@@ -230,7 +229,7 @@ def close_case(case: Case, fitted: Transform, *, progress: Progress = silent) ->
         atlas=case.atlas.name,
         extent=case.extent,
         missing=case.missing,
-        tissue=tissue,
+        tissue=case.tissue or find_holes(image, grid, transform, reference),
         error=error,
         settings=case.settings,
     )
@@ -239,7 +238,10 @@ def close_case(case: Case, fitted: Transform, *, progress: Progress = silent) ->
 def _where_tissue_is(
     reference: Reference, transform: Transform, tissue: TissueMask | None
 ) -> Reference:
-    """Leave out of the atlas's mask what the sample lacks: it cannot be compared there."""
+    """Leave out of the atlas's mask what the user says is missing: it cannot be compared there.
+
+    Holes that were found stay in: a wrong registration finds many, and must not be excused.
+    """
     if tissue is None:
         return reference
     there = tissue.at(transform.to_sample(centres_um(reference.grid)))
