@@ -1,7 +1,7 @@
 """Which share of cells is found: a small smooth model of planted somata that came back.
 
 It speaks of cells like those that are detected. Cells so faint or so hidden that none of their
-kind is detected leave no trace; where less than about half is found the estimate is too high.
+kind is detected leave no trace; where there are many the estimate is too high.
 """
 
 from __future__ import annotations
