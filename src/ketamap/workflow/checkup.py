@@ -13,7 +13,6 @@ from ketamap.workflow.manifest import versions
 from ketamap.workflow.workers import cores
 
 _EXTRAS = {
-    "cupy": "GPU kernels",
     "napari": "looking at images",
     "onnxruntime": "learned models",
     "dask_jobqueue": "SLURM clusters",
@@ -42,7 +41,8 @@ def doctor() -> list[str]:
 
 
 def _gpu() -> str:
-    return "NVIDIA driver found" if shutil.which("nvidia-smi") else "none found (none is needed)"
+    found = "NVIDIA driver found" if shutil.which("nvidia-smi") else "none found"
+    return f"{found} (none is used)"
 
 
 def _atlases() -> list[str]:
