@@ -135,10 +135,10 @@ def torn(atlas, seed):
     )  # fmt: skip
 
 
-def missing(atlas, seed, acronyms, label):
+def missing(atlas, seed, *, lost_parts, label):
     """A part of the brain left behind at dissection."""
     tissue, grid, truth, rng = made_brain(atlas, seed)
-    lost = within(atlas, acronyms)
+    lost = within(atlas, lost_parts)
     return shown(
         f"{label}, seed {seed}", atlas, without(atlas, tissue, grid, truth, lost), grid, truth,
         atlas.brain_mask & ~ndimage.binary_dilation(lost, iterations=2), rng,

@@ -3,12 +3,20 @@
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from picsl_greedy import Greedy3D
+from picsl_greedy import GreedyFloat3D
 
 from ketamap.core.errors import RegistrationError
 from ketamap.core.space import ATLAS_ORIENTATION, VoxelGrid
 from ketamap.core.transform import AffineMap
-from ketamap.register.engine import Picture, Schedule, fit, fit_affine, greedy_matrix
+from ketamap.register import engine
+from ketamap.register.engine import (
+    Picture,
+    Schedule,
+    fit,
+    fit_affine,
+    greedy_matrix,
+    relaxed,
+)
 from ketamap.register.prepare import enhance
 from ketamap.register.quiet import captured_output
 from tests.register.scenes import toy_atlas, warped
@@ -63,7 +71,7 @@ def test_the_transform_reproduces_the_engines_own_reslice(scene, tmp_path):
     np.savetxt(tmp_path / "affine.mat", greedy_matrix(transform.affine))
     warp = itk(vectors, transform.outward.grid, vector=True)
     sitk.WriteImage(warp, str(tmp_path / "warp.nii.gz"))
-    session = Greedy3D()
+    session = GreedyFloat3D()
     with captured_output():
         session.execute(
             f"-V 0 -d 3 -rf fixed -rm moving resliced -r {tmp_path}/warp.nii.gz {tmp_path}/affine.mat",
@@ -83,6 +91,30 @@ def test_the_same_input_gives_the_same_transform_bit_for_bit(scene):
     np.testing.assert_array_equal(first.affine.matrix, second.affine.matrix)
     np.testing.assert_array_equal(first.outward.vectors_um, second.outward.vectors_um)
     np.testing.assert_array_equal(first.inward.vectors_um, second.inward.vectors_um)
+
+
+def test_a_map_is_relaxed_until_nothing_is_squeezed_too_far(scene, monkeypatch):
+    atlas, fixed, moving, _, free = scene
+    brain = fixed.image > 0.0
+    least = free.jacobian_determinant()[brain].min()
+    bound = least + 0.05
+    monkeypatch.setattr(engine, "LEAST_JACOBIAN", bound)
+    bounded = fit(fixed, moving, SHORT)
+    assert bounded.jacobian_determinant()[brain].min() >= bound
+    points = atlas.grid.to_um(np.argwhere(atlas.brain_mask)[::7])
+    assert np.nanpercentile(bounded.inverse_error_um(points), 95) < 10.0
+    moved = np.linalg.norm(bounded.to_sample(points) - free.to_sample(points), axis=1)
+    assert np.median(moved) < 1.0  # um: far from the tight places all stays
+
+
+def test_a_velocity_is_smoothed_only_near_the_tight_places():
+    rough = np.random.default_rng(0).normal(size=(20, 20, 20, 3)).astype(np.float32)
+    squeezed = np.zeros((20, 20, 20), dtype=np.bool_)
+    squeezed[3, 3, 3] = True
+    root = sitk.GetImageFromArray(rough, isVector=True)
+    smooth = sitk.GetArrayFromImage(relaxed(root, squeezed))
+    np.testing.assert_array_equal(smooth[17:], rough[17:])
+    assert np.abs(smooth[3, 3, 3]).max() < 0.5 * np.abs(rough[3, 3, 3]).max()
 
 
 def test_a_known_affine_is_recovered_in_our_coordinates(scene):

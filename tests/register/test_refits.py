@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from ketamap.core.settings import RegistrationSettings
 from ketamap.core.space import ATLAS_ORIENTATION, VoxelGrid
@@ -9,7 +10,16 @@ from ketamap.core.transform import AffineMap, DisplacementField, Transform
 from ketamap.register.align import align
 from ketamap.register.engine import Picture
 from ketamap.register.reference import Reference, reference_at
-from ketamap.register.refits import DISTURBANCE_UM, disturbance, estimate_error
+from ketamap.register.refits import (
+    DISTURBANCE_UM,
+    ERROR_SHARES,
+    GAIN_MIDDLE,
+    GAIN_WIDTH,
+    disturbance,
+    estimate_error,
+    expected_error,
+    structure,
+)
 from tests.register.scenes import toy_atlas, warped
 
 GRID = VoxelGrid(shape=(30, 25, 20), spacing_um=(200.0,) * 3)
@@ -59,6 +69,52 @@ def test_a_fit_that_is_off_is_estimated_worse_than_the_true_one():
     assert np.isfinite(true.error_um[reference.mask]).mean() > 0.8
     error_um = [np.nanmedian(e.error_um[reference.mask]) for e in (true, off)]
     assert error_um[1] > 1.3 * error_um[0]
+
+
+def steps_of(mean_um, spread_um):
+    """Four refits at one place: a common step, and opposite steps of some length around it."""
+    around = np.array([[1.0, 0, 0], [-1.0, 0, 0], [0, 1.0, 0], [0, -1.0, 0]])
+    return (np.array([0.0, 0.0, mean_um]) + spread_um * around)[:, None, :]
+
+
+EVEN = np.ones(1)
+BETTER, WORSE = 0.3, -1.0
+"""Gains of refits that better a first fit, and of refits that come nowhere near it."""
+
+
+def test_refits_that_better_a_fit_put_its_error_at_their_distance():
+    error = expected_error(steps_of(300.0, 40.0), BETTER, EVEN)
+    distance = np.hypot(300.0, 40.0)
+    np.testing.assert_allclose(error, ERROR_SHARES[1] * distance, rtol=1e-3)
+
+
+def test_refits_that_come_nowhere_near_a_fit_tell_by_their_spread_alone():
+    error = expected_error(steps_of(300.0, 40.0), WORSE, EVEN)
+    np.testing.assert_allclose(error, ERROR_SHARES[0] * 40.0, rtol=1e-2)
+
+
+def test_the_estimate_rises_with_what_refits_gain():
+    gains = GAIN_MIDDLE + GAIN_WIDTH * np.linspace(-3.0, 3.0, 7)
+    errors = [expected_error(steps_of(100.0, 60.0), g, EVEN)[0] for g in gains]
+    assert np.all(np.diff(errors) > 0.0)
+
+
+def test_a_good_fit_is_trusted_less_where_the_template_is_plain():
+    steps = np.repeat(steps_of(0.0, 60.0), 2, axis=1)
+    plain, rich = expected_error(steps, WORSE, np.array([0.1, 2.0]))
+    assert plain > 1.5 * rich
+    plain, rich = expected_error(steps, BETTER, np.array([0.1, 2.0]))
+    assert plain == pytest.approx(rich, rel=1e-3)
+
+
+def test_structure_needs_change_in_every_direction():
+    rng = np.random.default_rng(0)
+    template = np.zeros(GRID.shape, np.float32)
+    template[:12] = ndimage.gaussian_filter(rng.standard_normal((12, 25, 20)), 1.0)  # blobs
+    template[20:] = np.sin(np.arange(25))[None, :, None]  # sheets
+    reference = Reference(grid=GRID, template=template, mask=np.ones(GRID.shape, np.bool_))
+    found = structure(template, reference)
+    assert np.median(found[3:8]) > 100.0 * np.abs(np.median(found[25:]))
 
 
 @pytest.mark.slow

@@ -92,7 +92,7 @@ class RegistrationSettings:
     resolution_um: float = 100.0
     """Voxel size at which images are compared, um."""
 
-    iterations: tuple[int, int, int] = (100, 100, 40)
+    iterations: tuple[int, int, int] = (100, 60, 60)
     """Deformable iterations at 4x, 2x and 1x of `resolution_um`."""
 
     refits: int = 4

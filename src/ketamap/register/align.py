@@ -17,12 +17,18 @@ from ketamap.core.transform import AffineMap, DisplacementField, Transform
 from ketamap.core.units import UM_PER_MM
 from ketamap.core.volume import Volume
 from ketamap.register.engine import Picture, Schedule, fit
-from ketamap.register.orientation import OrientationCheck, check_orientation
+from ketamap.register.orientation import CHECK_RESOLUTION_UM, OrientationCheck, check_orientation
 from ketamap.register.prepare import as_array, coarse_image, enhance, isotropic_grid, resample_to
 from ketamap.register.quality import QUALITY_RESOLUTION_UM, Findings, assess
 from ketamap.register.reference import Reference, reference_at
 from ketamap.register.refits import REFIT_RESOLUTION_UM, estimate_error
-from ketamap.register.tissue import centres_um, find_holes, find_missing_parts, seen_picture
+from ketamap.register.tissue import (
+    centres_um,
+    find_holes,
+    find_missing_parts,
+    seen_picture,
+    single_losses,
+)
 
 MAX_SIZE_RATIO = 3.0
 """An image more than so many times larger or smaller than the atlas is refused."""
@@ -158,7 +164,11 @@ def open_case(
     turn = orientation.map_to(ATLAS_ORIENTATION)
     upright = Picture(image=as_array(turn.array(sample)), grid=turn.grid(grid))
     reference = reference_at(atlas, settings.resolution_um, extent)
-    check = check_orientation(sample, grid, orientation, reference)
+    shown = [
+        reference_at(atlas, CHECK_RESOLUTION_UM, extent, missing=parts)
+        for parts in single_losses(atlas)
+    ]
+    check = check_orientation(sample, grid, orientation, shown)
     missing = find_missing_parts(upright, reference, atlas)
     if missing:
         reference = reference_at(atlas, settings.resolution_um, extent, missing=missing)
@@ -218,7 +228,7 @@ def close_case(case: Case, fitted: Transform, *, progress: Progress = silent) ->
         transform,
         _where_tissue_is(reference, transform, case.tissue),
         error=error,
-        findings=_findings(case.extent, case.check, case.missing),
+        findings=_findings(case.check, case.missing),
     )
     progress(1.0, 1.0)
     return Registration(
@@ -248,16 +258,13 @@ def _where_tissue_is(
     return replace(reference, mask=reference.mask & there.reshape(reference.grid.shape))
 
 
-def _findings(extent: Extent, check: OrientationCheck, missing: tuple[str, ...]) -> Findings:
+def _findings(check: OrientationCheck, missing: tuple[str, ...]) -> Findings:
     turned = (check.reason,) * check.refuted
     remarks: tuple[str, ...] = ()
     if missing:
         names = " and ".join(missing)
         remarks = (f"The image seems not to show {names}: their counts are missing, not zero.",)
-    if extent == "whole":
-        return Findings(suspicions=turned, remarks=remarks)
-    # at 400 um half a brain is a featureless wedge: there the final fit decides
-    return Findings(doubts=turned, remarks=remarks)
+    return Findings(suspicions=turned, remarks=remarks)
 
 
 def require_size(volume: Volume, atlas: Atlas, orientation: Orientation, extent: Extent) -> None:

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass, field, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
-from picsl_greedy import Greedy3D
+from picsl_greedy import GreedyFloat3D
 from scipy import ndimage
 
 from ketamap.core.errors import RegistrationError
@@ -66,6 +68,19 @@ HOLE_MARGIN_UM = 200.0
 """How far around a hole of the moving picture the fixed one is left out of the metric too: the
 affine map says where it lies to about so much."""
 
+LEAST_JACOBIAN = 0.12
+"""Where the map would squeeze tissue to less than this part of its volume, it is relaxed: 0.1
+is the least that counts as sound (`ketamap.register.quality.LOOK_JACOBIAN`)."""
+
+RELAXING_VOXELS = 2.0
+"""Gaussian sigma that smooths the velocity around such places, once a round."""
+
+RELAXED_EXPONENT = 7
+"""`EXPONENT` of a relaxed map: where it is steep, its inverse needs smaller steps."""
+
+MAX_RELAXATIONS = 12
+"""Rounds after which a map is given back as it is, for the verdict to judge."""
+
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _REVERSE_AXES = np.eye(4)[[2, 1, 0, 3]]
 
@@ -91,7 +106,7 @@ class Schedule:
     affine: tuple[int, ...] = AFFINE_ITERATIONS
     """Affine iterations."""
 
-    deformable: tuple[int, ...] = (100, 100, 40)
+    deformable: tuple[int, ...] = (100, 60, 60)
     """Deformable iterations."""
 
     threads: int = 1
@@ -102,7 +117,7 @@ class Schedule:
 class _Greedy:
     """One greedy session; it keeps images and matrices by name between commands."""
 
-    session: Any = field(default_factory=Greedy3D)
+    session: Any = field(default_factory=GreedyFloat3D)
 
     def run(self, command: str, **images: Any) -> None:
         said = io.StringIO()
@@ -147,7 +162,8 @@ def fit(fixed: Picture, moving: Picture, schedule: Schedule) -> Transform:
     """Fit an affine map (`fit_affine`) and then the deformation that is left.
 
     Stationary velocity field (so the map has an inverse and does not fold), driven by
-    weighted local correlation, outside the hole of ``moving`` if it has one.
+    weighted local correlation, outside the hole of ``moving`` if it has one.  Where that
+    squeezes tissue to less than `LEAST_JACOBIAN`, the velocity is smoothed until it does not.
 
     Returns
     -------
@@ -162,23 +178,64 @@ def fit(fixed: Picture, moving: Picture, schedule: Schedule) -> Transform:
     """
     greedy = _Greedy()
     affine = _run_affine(greedy, fixed, moving, schedule)
-    radius = METRIC_RADIUS_VOXELS
     seen = {} if moving.hole is None else _seen(fixed, moving, affine)
+    _deform(greedy, schedule, f"-exp {EXPONENT} -n {_levels(schedule.deformable)}", seen)
+    finer = 2.0 ** (EXPONENT - RELAXED_EXPONENT)
+    found = _transform(greedy, affine, fixed.grid)
+    for _ in range(MAX_RELAXATIONS):
+        squeezed = (found.jacobian_determinant() < LEAST_JACOBIAN) & (fixed.image > 0.0)
+        if not squeezed.any():
+            break
+        with TemporaryDirectory() as folder:
+            root = Path(folder) / "root.nrrd"  # greedy takes vector images from files only
+            sitk.WriteImage(relaxed(greedy.session["root"], squeezed, finer), str(root))
+            start = f"-exp {RELAXED_EXPONENT} -n 0 -id '{root.as_posix()}'"
+            _deform(greedy, schedule, start, seen)
+        finer = 1.0
+        found = _transform(greedy, affine, fixed.grid)
+    return found
+
+
+def relaxed(root: sitk.Image, squeezed: NDArray[np.bool_], scale: float = 1.0) -> sitk.Image:
+    """Smooth a velocity by `RELAXING_VOXELS` around some voxels, and leave it elsewhere.
+
+    Parameters
+    ----------
+    root
+        Vectors, axes of ``squeezed``.
+    scale
+        All vectors are multiplied by it: a half makes of a root the root of that root.
+    """
+    vectors = scale * sitk.GetArrayFromImage(root)
+    reach = ndimage.binary_dilation(squeezed, iterations=round(2.0 * RELAXING_VOXELS))
+    share = ndimage.gaussian_filter(reach.astype(np.float32), RELAXING_VOXELS)[..., None]
+    smooth = ndimage.gaussian_filter(vectors, RELAXING_VOXELS, axes=(0, 1, 2))
+    out = sitk.GetImageFromArray(vectors + share * (smooth - vectors), isVector=True)
+    out.CopyInformation(root)  # type: ignore[no-untyped-call]
+    return out
+
+
+def _deform(greedy: _Greedy, schedule: Schedule, work: str, seen: dict[str, sitk.Image]) -> None:
+    """Leave warp, inverse and root (of the velocity) in the session that ran the affine."""
+    radius = METRIC_RADIUS_VOXELS
     masked = "-gm seen_fixed -mm seen_moving " if seen else ""
     greedy.run(
-        f"-d 3 -sv -exp {EXPONENT} -i fixed moving -it affine -n {_levels(schedule.deformable)} "
-        f"{masked}"
+        f"-d 3 -sv -i fixed moving -it affine {work} {masked}"
         f"-m WNCC {radius}x{radius}x{radius} "
         f"-s {UPDATE_SMOOTHING_VOXELS}vox {FIELD_SMOOTHING_VOXELS}vox "
-        f"-seed {SEED} -threads {schedule.threads} -wp 0 -o warp -oinv inverse",
+        f"-seed {SEED} -threads {schedule.threads} -wp 0 -o warp -oinv inverse -oroot root",
         warp=None,
         inverse=None,
+        root=None,
         **seen,
     )
+
+
+def _transform(greedy: _Greedy, affine: AffineMap, grid: VoxelGrid) -> Transform:
     return Transform(
         affine=affine,
-        outward=_field(greedy.session["warp"], fixed.grid),
-        inward=_field(greedy.session["inverse"], fixed.grid),
+        outward=_field(greedy.session["warp"], grid),
+        inward=_field(greedy.session["inverse"], grid),
     )
 
 

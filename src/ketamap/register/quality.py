@@ -120,9 +120,6 @@ class Findings:
     suspicions: tuple[str, ...] = ()
     """They always mean ``fail`` (a better orientation)."""
 
-    doubts: tuple[str, ...] = ()
-    """They mean ``fail`` unless the fit itself is good."""
-
     remarks: tuple[str, ...] = ()
     """What a person should look at."""
 
@@ -176,12 +173,8 @@ def judge(
     error_median_um: float = math.nan,
     findings: Findings = NOTHING_FOUND,
 ) -> tuple[Verdict, tuple[str, ...]]:
-    """Turn figures into a verdict and the reasons for it.
-
-    Suspicions always fail a brain; doubts only where the fit itself is not good
-    enough to answer them (`LOOK_LNCC`: no wrong orientation came above .32).
-    """
-    fails = [*findings.suspicions, *(findings.doubts if not lncc >= LOOK_LNCC else ())]
+    """Turn figures into a verdict and the reasons for it; suspicions always fail a brain."""
+    fails = [*findings.suspicions]
     looks = [*findings.remarks]
     if lncc < FAIL_LNCC:
         fails.append(

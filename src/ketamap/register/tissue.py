@@ -82,7 +82,7 @@ def find_missing_parts(upright: Picture, reference: Reference, atlas: Atlas) -> 
     mask = resample_to(reference.mask.astype(np.float32), reference.grid, fixed.grid) > 0.5
     around = ndimage.binary_dilation(mask)
     scores = {}
-    for parts in _tried(atlas):
+    for parts in possible_losses(atlas):
         shown = replace(
             fixed, image=np.where(voxels_within(atlas, parts, fixed.grid), 0, fixed.image)
         )
@@ -228,7 +228,16 @@ def _large(mask: NDArray[np.bool_], least_voxels: float) -> NDArray[np.bool_]:
     return np.asarray((sizes >= least_voxels)[parts])
 
 
-def _tried(atlas: Atlas) -> list[tuple[str, ...]]:
+def possible_losses(atlas: Atlas) -> list[tuple[str, ...]]:
+    """List what may be missing together, by acronym, nothing first; only what the atlas knows."""
     known = set(atlas.structures.acronyms)
     fronts, backs = ([p for p in parts if set(p) <= known] for parts in (FRONT, BACK))
     return [(*front, *back) for front in fronts for back in backs]
+
+
+def single_losses(atlas: Atlas) -> list[tuple[str, ...]]:
+    """List those of `possible_losses` that take the least of the front or the back, or nothing.
+
+    With more left out, little is left to tell one turn from another.
+    """
+    return [parts for parts in possible_losses(atlas) if parts in {*FRONT[:2], *BACK[:2]}]
