@@ -100,7 +100,11 @@ def quantify(
     ] = None,
     atlas_dir: AtlasDir = None,
     accept_failed: Annotated[
-        bool, typer.Option("--accept-failed", help="Count although the registration failed.")
+        bool,
+        typer.Option(
+            "--accept-failed",
+            help="Count although the registration failed or no cell lies in the atlas.",
+        ),
     ] = False,
 ) -> None:
     """Count cells and sum axon length per region, with volumes in the sample's own space."""
