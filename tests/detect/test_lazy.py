@@ -71,7 +71,7 @@ def test_dimmer_cells_score_lower():
 
 @settings(deadline=None, max_examples=12)
 @given(
-    extra=st.integers(1_100_000, 12_000_000),
+    extra=st.integers(1_600_000, 12_000_000),
     workers=st.integers(1, 3),
     stored=st.tuples(*[st.sampled_from([1, 20, 33])] * 3),
     seed=st.integers(0, 1000),
