@@ -101,7 +101,7 @@ def test_a_study_folder_holds_what_the_contract_says(finished):
     known = regions[(regions.measure == "cells") & (regions.total > 0)].detection_efficiency
     assert known.between(0.0, 1.0).all()
     assert len(list(folder.glob("animals/*/detected_spikes.parquet"))) == 6
-    assert "Estimated share of such cells found" in (folder / "report.html").read_text()
+    assert "Estimated share of such cells found" in (folder / "report.html").read_text("utf-8")
     effects = read_table(folder / "effects.parquet", EFFECTS)
     assert set(effects.estimand) == {"shift", "relative", "absolute"}
     assert (effects[effects.estimand == "shift"].acronym == "root").all()

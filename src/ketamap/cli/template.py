@@ -18,7 +18,7 @@ def template(
 ) -> None:
     """Average a study's own brains, and align every brain to the atlas through the average."""
     from ketamap.cli.lines import quality_lines
-    from ketamap.workflow.template import template as make_template
+    from ketamap.workflow.cohort_template import template as make_template
 
     found = make_template(study, out=out, rounds=rounds, reporter=ConsoleReporter())
     for animal, result in found.items():

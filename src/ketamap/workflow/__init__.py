@@ -18,7 +18,7 @@ _HOMES = {
     "register": "ketamap.workflow.brain",
     "report": "ketamap.workflow.analysis",
     "run": "ketamap.workflow.study_run",
-    "template": "ketamap.workflow.template",
+    "template": "ketamap.workflow.cohort_template",
     "trace": "ketamap.workflow.tracing",
     "transform": "ketamap.workflow.brain",
 }
