@@ -11,8 +11,8 @@ from ketamap.io.images import open_image
 from ketamap.io.registrations import load_registration
 from ketamap.io.tables import read_table
 from ketamap.workflow.atlases import open_atlas
-from ketamap.workflow.quantification import quantify
 from ketamap.workflow.cohort_template import template
+from ketamap.workflow.quantification import quantify
 
 ATLAS = "phantom_mouse_200um"
 
