@@ -12,7 +12,7 @@ from ketamap.detect.blocks import BASE_BYTES
 from ketamap.io.ome_zarr import write_image
 from ketamap.io.tables import read_table
 from ketamap.workflow.brain import detect
-from ketamap.workflow.spike_check import recall_steps, saved_spike_lines, spike_lines
+from ketamap.workflow.spike_check import draw_recall, recall_steps, saved_spike_lines, spike_lines
 from tests.detect.made import cell_image, spread_centres
 
 SETTINGS = DetectionSettings(soma_diameter_um=3.0, spike_ins=10)
@@ -76,6 +76,25 @@ def test_steps_of_recall_are_of_equal_size_and_hold_it_in_their_interval():
     one = recall_steps(spikes, "neighbours")
     assert one.planted.tolist() == [600]
     assert one.recall[0] == pytest.approx(spikes.found.mean())
+
+
+@pytest.mark.parametrize("found", [True, False])
+@pytest.mark.parametrize("n", range(1, 60))
+def test_all_or_none_found_lies_in_its_own_interval(n, found):
+    spikes = pd.DataFrame({"contrast": np.full(n, 3.0), "found": found})
+    (step,) = recall_steps(spikes, "contrast").itertuples()
+    assert step.recall == float(found)
+    assert 0.0 <= step.low <= step.recall <= step.high <= 1.0
+
+
+def test_a_picture_of_all_found_can_be_drawn(tmp_path):
+    for n in (1, 6, 29):
+        spikes = pd.DataFrame({
+            "contrast": np.linspace(1.0, 2.0, n), "neighbours": np.arange(n) % 3, "found": True,
+            "contrast_from": "cells",
+        })  # fmt: skip
+        draw_recall(tmp_path / "all.png", spikes)
+    assert (tmp_path / "all.png").is_file()
 
 
 def test_an_ome_zarr_gives_the_same_in_little_memory(tmp_path):
