@@ -125,5 +125,6 @@ def recall_steps(spikes: pd.DataFrame, column: str) -> pd.DataFrame:
         centre, half = p + z2 / (2 * n), np.sqrt(z2 * (p * (1 - p) + z2 / (4 * n)) / n)
         low, high = (centre - half) / (1 + z2 / n), (centre + half) / (1 + z2 / n)
         # All or none found: the interval ends at the share itself, up to rounding.
-        rows.append((float(np.median(value[group == k])), n, p, min(low, p), max(high, p)))
+        low, high = min(max(low, 0.0), p), max(min(high, 1.0), p)
+        rows.append((float(np.median(value[group == k])), n, p, low, high))
     return pd.DataFrame(rows, columns=["middle", "planted", "recall", "low", "high"])
