@@ -80,7 +80,10 @@ def registration_outliers(brains: Sequence[BrainQuality], groups: Groups) -> Fig
         return None
     names, found = [escape(name) for name, _ in pairs], [quality for _, quality in pairs]
     panels = [p for p in PANELS if np.isfinite(_values(found, p)).any()]
-    layout = base_layout(90 + PANEL_PX * len(panels), margin={"l": 56, "r": 16, "t": 36, "b": 64})
+    below = _names_px(names)
+    layout = base_layout(
+        36 + below + PANEL_PX * len(panels), margin={"l": 56, "r": 16, "t": 36, "b": below}
+    )
     layout |= {"annotations": [], "shapes": [], "showlegend": True, "legend": _legend()}
     layout["xaxis"] = _animals_axis(names, len(panels))
     data: list[Figure] = []
@@ -121,6 +124,12 @@ def _suffix(row: int) -> str:
 
 def _legend() -> dict[str, Any]:
     return {"orientation": "h", "x": 1.0, "xanchor": "right", "y": 1.0, "yanchor": "bottom"}
+
+
+def _names_px(names: Sequence[str]) -> int:
+    """Room below the panels for the names, which stand steep where there are many."""
+    longest = max(map(len, names)) if len(names) > LEVEL_NAMES else 0
+    return 40 + round(6.2 * longest)
 
 
 def _animals_axis(names: Sequence[str], panels: int) -> dict[str, Any]:
