@@ -65,7 +65,7 @@ LEAST_LEAF_VOXELS = 50
 def true_places(case):
     """Voxels of the image with tissue, and their true places, ``(n, 3)`` um each."""
     grid = case.volume.grid
-    sample = grid.to_um(np.indices(grid.shape).reshape(3, -1).T)
+    sample = grid.voxel_centres_um()
     places = case.truth.to_atlas(sample)
     index, inside = case.atlas.grid.nearest_index(places)
     shown = inside.copy()
@@ -162,7 +162,7 @@ def gate():
     grid = VoxelGrid(shape=(132, 80, 114), spacing_um=(100.0,) * 3)
     noise = np.random.default_rng(0).normal(100.0, 10.0, grid.shape).astype(np.float32)
     show("noise", Volume(data=noise, grid=grid), atlas)
-    points = grid.to_um(np.indices(grid.shape).reshape(3, -1).T)
+    points = grid.voxel_centres_um()
     for name, radii_um in (("sphere", (3900.0,) * 3), ("ellipsoid", (6500.0, 3800.0, 5500.0))):
         far = np.linalg.norm((points - grid.centre_um) / radii_um, axis=1).reshape(grid.shape)
         solid = (noise + 500.0 * (far < 1.0)).astype(np.float32)

@@ -122,7 +122,7 @@ def without_sharp(atlas, tissue, grid, truth, lost):
 def torn(atlas, seed):
     """A wedge 1 mm wide at the surface and 3 mm deep is missing from one hemisphere."""
     tissue, grid, truth, rng = made_brain(atlas, seed)
-    ap, dv, ml = (atlas.grid.to_um(np.indices(atlas.grid.shape).reshape(3, -1).T)).T
+    ap, dv, ml = atlas.grid.voxel_centres_um().T
     middle_ap = atlas.grid.centre_um[0] + rng.uniform(-1500.0, 1500.0)
     brain = atlas.grid.to_um(np.argwhere(atlas.brain_mask))
     top = brain[:, 1].min()

@@ -35,7 +35,7 @@ def holed(atlas, seed):
     """A ball of tissue is gone, from the surface of the left cortex inwards."""
     tissue, grid, truth, rng = made_brain(atlas, seed)
     centre, radius = BALL_UM
-    points = atlas.grid.to_um(np.indices(atlas.grid.shape).reshape(3, -1).T)
+    points = atlas.grid.voxel_centres_um()
     far = np.linalg.norm(points - np.array(centre), axis=1).reshape(atlas.grid.shape)
     lost = far < radius
     return shown(

@@ -72,7 +72,7 @@ def theirs(engine, python, fixed, moving):
 
 def dense_transform(vectors_um, fixed):
     """A transform from displacements of the voxels of ``fixed``, its affine part fitted."""
-    points = fixed.grid.to_um(np.indices(fixed.grid.shape).reshape(3, -1).T)
+    points = fixed.grid.voxel_centres_um()
     places = points + vectors_um.reshape(3, -1).T
     brain = fixed.image.ravel() > 0.0
     known = np.column_stack([points[brain], np.ones(brain.sum())])

@@ -74,6 +74,10 @@ class VoxelGrid:
         """Middle of the sampled box, ``(3,)`` um."""
         return self.to_um(0.5 * (np.asarray(self.shape, dtype=np.float64) - 1.0))
 
+    def voxel_centres_um(self) -> FloatArray:
+        """Centres of all voxels, ``(n, 3)`` um in raster order; slabs: `ketamap.core.transform.grid_points_um`."""
+        return self.to_um(np.indices(self.shape).reshape(3, -1).T)
+
     def to_um(self, index: ArrayLike) -> FloatArray:
         """Physical position of (fractional) voxel indices, ``(..., 3)`` to um."""
         spacing = np.asarray(self.spacing_um, dtype=np.float64)
@@ -108,9 +112,9 @@ class VoxelGrid:
     def cropped(self, start: Zyx[int], stop: Zyx[int]) -> VoxelGrid:
         """Return the grid of ``array[start:stop]``."""
         return VoxelGrid(
-            shape=_triple(int(b - a) for a, b in zip(start, stop, strict=True)),
+            shape=triple(int(b - a) for a, b in zip(start, stop, strict=True)),
             spacing_um=self.spacing_um,
-            origin_um=_triple(float(v) for v in self.to_um(start)),
+            origin_um=triple(float(v) for v in self.to_um(start)),
         )
 
     def binned(self, factors: Zyx[int]) -> VoxelGrid:
@@ -120,9 +124,9 @@ class VoxelGrid:
         were whole.
         """
         return VoxelGrid(
-            shape=_triple(-(-n // f) for n, f in zip(self.shape, factors, strict=True)),
-            spacing_um=_triple(um * f for um, f in zip(self.spacing_um, factors, strict=True)),
-            origin_um=_triple(
+            shape=triple(-(-n // f) for n, f in zip(self.shape, factors, strict=True)),
+            spacing_um=triple(um * f for um, f in zip(self.spacing_um, factors, strict=True)),
+            origin_um=triple(
                 o + 0.5 * (f - 1) * um
                 for o, um, f in zip(self.origin_um, self.spacing_um, factors, strict=True)
             ),
@@ -196,12 +200,12 @@ class Orientation:
     @property
     def axes(self) -> Zyx[int]:
         """For each array axis, the body axis it lies along: 0 ap, 1 dv, 2 ml."""
-        return _triple(_AXIS_OF_LETTER[letter] for letter in self.code)
+        return triple(_AXIS_OF_LETTER[letter] for letter in self.code)
 
     def map_to(self, target: Orientation) -> AxisMap:
         """Return the axis map that turns arrays and points of this orientation into ``target``."""
-        source_axes = _triple(self.axes.index(axis) for axis in target.axes)
-        flipped = _triple(
+        source_axes = triple(self.axes.index(axis) for axis in target.axes)
+        flipped = triple(
             self.code[axis] != letter for axis, letter in zip(source_axes, target.code, strict=True)
         )
         return AxisMap(source_axes, flipped)
@@ -211,6 +215,7 @@ ATLAS_ORIENTATION = Orientation("asr")
 """The orientation of every atlas in this package (BrainGlobe's convention)."""
 
 
-def _triple(values: Iterable[T]) -> Zyx[T]:
+def triple(values: Iterable[T]) -> Zyx[T]:
+    """Return three values as a tuple that the type checker knows to be three."""
     a, b, c = values
     return (a, b, c)

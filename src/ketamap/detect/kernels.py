@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ketamap.core.errors import ImageError
-from ketamap.core.space import Zyx
+from ketamap.core.space import Zyx, triple
 from ketamap.detect.features import FEATURES, LIMITS, describe
 from ketamap.detect.filters import bin_block, difference_of_gaussians
 from ketamap.detect.model import ScoreModel
@@ -191,7 +190,7 @@ def _candidates(
     if preview is not None:
         lowest = np.maximum(lowest, LEAST_Z * preview.prior(preview.levels[0]))
     first, last = (
-        _triple(int(c - s) for c, s in zip(core, extent.start, strict=True))
+        triple(int(c - s) for c, s in zip(core, extent.start, strict=True))
         for core in (extent.core_start, extent.core_stop)
     )
     return maxima(response, lowest.astype(np.float32), tile_of, first, last)
@@ -209,8 +208,3 @@ def _white_at(
 def _white_of_tiles(noise: TileNoise, gain: float) -> NDArray[np.float64]:
     least = LEAST_WHITE * np.nan_to_num(noise.sigma, nan=0.0) / gain
     return np.asarray(np.maximum(np.maximum(noise.white, least), 1e-30))
-
-
-def _triple(values: Iterable[int]) -> Zyx[int]:
-    z, y, x = values
-    return (z, y, x)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ketamap.core.progress import Progress, silent
-from ketamap.core.space import Zyx
+from ketamap.core.space import Zyx, triple
 from ketamap.core.volume import Volume
 from ketamap.detect.blocks import choose_blocks, voxels_of
 from ketamap.detect.filters import bin_block
@@ -136,16 +136,11 @@ def _window(plan: FilterPlan, centre: F64) -> BlockExtent:
         first, last = np.searchsorted(edges, (a, b - 1), side="right") - 1
         tiles.append(slice(int(first), int(last) + 1))
     return BlockExtent(
-        start=_triple(start),
-        core_start=_triple(low),
-        core_stop=_triple(high),
-        tiles=(tiles[0], tiles[1], tiles[2]),
+        start=triple(start),
+        core_start=triple(low),
+        core_stop=triple(high),
+        tiles=triple(tiles),
     )
-
-
-def _triple(values: Sequence[int]) -> Zyx[int]:
-    z, y, x = values
-    return (z, y, x)
 
 
 def _read(
@@ -155,8 +150,8 @@ def _read(
     shape = scene.volume.grid.shape
     stored = scene.volume.block_shape or (1, 1, 1)
     spans = [voxels_of(window, scene.plan, shape) for window in windows]
-    low = _triple([min(a[axis] for a, _ in spans) for axis in range(3)])
-    high = _triple([max(b[axis] for _, b in spans) for axis in range(3)])
+    low = triple([min(a[axis] for a, _ in spans) for axis in range(3)])
+    high = triple([max(b[axis] for _, b in spans) for axis in range(3)])
     together = _decoded(low, high, stored) <= sum(_decoded(a, b, stored) for a, b in spans)
     channels = [c for c in (scene.volume, scene.background) if c is not None]
     parts = []

@@ -23,7 +23,6 @@ from ketamap.register.quality import QUALITY_RESOLUTION_UM, Findings, assess
 from ketamap.register.reference import Reference, reference_at
 from ketamap.register.refits import REFIT_RESOLUTION_UM, estimate_error
 from ketamap.register.tissue import (
-    centres_um,
     find_holes,
     find_missing_parts,
     seen_picture,
@@ -174,7 +173,9 @@ def open_case(
         reference = reference_at(atlas, settings.resolution_um, extent, missing=missing)
     lost = None
     if tissue is not None:
-        lost = np.asarray(turn.array(~tissue.at(centres_um(grid)).reshape(grid.shape)), np.bool_)
+        lost = np.asarray(
+            turn.array(~tissue.at(grid.voxel_centres_um()).reshape(grid.shape)), np.bool_
+        )
     moving = seen_picture(upright, reference, lost)
     progress(1.0, 1.0)
     return Case(
@@ -254,7 +255,7 @@ def _where_tissue_is(
     """
     if tissue is None:
         return reference
-    there = tissue.at(transform.to_sample(centres_um(reference.grid)))
+    there = tissue.at(transform.to_sample(reference.grid.voxel_centres_um()))
     return replace(reference, mask=reference.mask & there.reshape(reference.grid.shape))
 
 

@@ -72,7 +72,7 @@ def voxels_within(atlas: Atlas, acronyms: tuple[str, ...], grid: VoxelGrid) -> N
     ids = [i for a in acronyms for i in (tree.id_of(a), *tree.descendants(tree.id_of(a)))]
     if not ids:
         return np.zeros(grid.shape, dtype=np.bool_)
-    points = grid.to_um(np.indices(grid.shape).reshape(3, -1).T)
+    points = grid.voxel_centres_um()
     return np.isin(atlas.regions_at(points), ids).reshape(grid.shape)
 
 

@@ -94,7 +94,7 @@ def estimate_error(
     fixed = Picture(image=enhance(reference.template), grid=reference.grid)
     grid = isotropic_grid(upright.grid, REFIT_RESOLUTION_UM)
     coarse = resample_to(upright.image, upright.grid, grid)
-    points = reference.grid.to_um(np.indices(reference.grid.shape).reshape(3, -1).T)
+    points = reference.grid.voxel_centres_um()
     schedule = Schedule(deformable=REFIT_ITERATIONS, threads=threads)
     first = fitted.to_sample(points)
     steps, gains = [], []
@@ -180,6 +180,6 @@ def disturbance(grid: VoxelGrid, seed: int, sign: float) -> DisplacementField:
 def _bent(image: NDArray[np.float32], bend: DisplacementField) -> Picture:
     """Read an image at the moved places of its own voxels; edges repeat."""
     grid = bend.grid
-    moved = bend.move(grid.to_um(np.indices(grid.shape).reshape(3, -1).T))
+    moved = bend.move(grid.voxel_centres_um())
     values = ndimage.map_coordinates(image, grid.to_index(moved).T, order=1, mode="nearest")
     return Picture(image=enhance(as_array(values.reshape(grid.shape))), grid=grid)

@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from ketamap.core.atlas import Atlas
 from ketamap.core.registration import TissueMask
-from ketamap.core.space import FloatArray, VoxelGrid
+from ketamap.core.space import VoxelGrid
 from ketamap.core.transform import AffineMap, Transform
 from ketamap.register.engine import Picture
 from ketamap.register.orientation import carried_ncc, coarse_affine, coarse_picture
@@ -208,11 +208,6 @@ def _padded(grid: VoxelGrid, pads: tuple[tuple[int, int], ...]) -> VoxelGrid:
     a, b, c = (n + before + after for n, (before, after) in zip(grid.shape, pads, strict=True))
     z, y, x = (float(v) for v in grid.to_um([-before for before, _ in pads]))
     return VoxelGrid(shape=(a, b, c), spacing_um=grid.spacing_um, origin_um=(z, y, x))
-
-
-def centres_um(grid: VoxelGrid) -> FloatArray:
-    """Centres of all voxels of a grid, ``(n, 3)`` um in raster order."""
-    return grid.to_um(np.indices(grid.shape).reshape(3, -1).T)
 
 
 def _carried(
