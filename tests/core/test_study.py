@@ -1,5 +1,6 @@
 """ketamap.core.study and ketamap.core.settings"""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from ketamap.core.errors import InputError
 from ketamap.core.settings import Design, DetectionSettings, RegistrationSettings
 from ketamap.core.space import Orientation
-from ketamap.core.study import Animal, Regimen, Study
+from ketamap.core.study import Animal, ImageSource, Regimen, Study
 
 REGIMEN = Regimen(drug="ketamine", dose_mg_per_kg=30, days=10)
 
@@ -66,3 +67,14 @@ def test_a_study_without_animals_is_refused():
 def test_impossible_settings_are_refused(settings, fields):
     with pytest.raises(InputError):
         settings(**fields)
+
+
+def test_the_background_is_registered_where_there_is_one():
+    both = replace(animal("m1"), background=Path("auto.tif"))
+    one = replace(
+        study((animal("m0"), both)), voxel_um=(5.0, 2.0, 2.0), signal_channel=1,
+        background_voxel_um=(10.0, 8.0, 8.0), background_channel=0,
+    )  # fmt: skip
+    signal, background = (one.registered_image(a) for a in one.animals)
+    assert signal == ImageSource(path=Path("signal.tif"), voxel_um=(5.0, 2.0, 2.0), channel=1)
+    assert background == ImageSource(path=Path("auto.tif"), voxel_um=(10.0, 8.0, 8.0), channel=0)

@@ -81,6 +81,20 @@ class Animal:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ImageSource:
+    """An image of an animal, and how to read it."""
+
+    path: Path
+    """TIFF stack, folder of TIFF planes or OME-Zarr."""
+
+    voxel_um: Zyx[float] | None
+    """Spacing, where the file does not say."""
+
+    channel: int | None
+    """Channel to use, where it has several."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Study:
     """A whole experiment, ready to run.
 
@@ -152,3 +166,15 @@ class Study:
         if twice:
             msg = f"Study {self.name!r} names these animals more than once: {', '.join(twice)}."
             raise InputError(msg)
+
+    def registered_image(self, animal: Animal) -> ImageSource:
+        """Say which image of an animal is registered: the background where there is one."""
+        if animal.background is None:
+            return ImageSource(
+                path=animal.signal, voxel_um=self.voxel_um, channel=self.signal_channel
+            )
+        return ImageSource(
+            path=animal.background,
+            voxel_um=self.background_voxel_um,
+            channel=self.background_channel,
+        )

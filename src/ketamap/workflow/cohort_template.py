@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from ketamap.core.errors import InputError
 from ketamap.core.registration import Registration
 from ketamap.core.study import Animal, Study
-from ketamap.core.volume import Volume
 from ketamap.io.images import open_image
 from ketamap.io.ome_zarr import write_image
 from ketamap.io.registrations import require_replaceable
@@ -103,7 +102,8 @@ def template(
 def _open(study: Study, animal: Animal, atlas: Atlas, progress: Progress) -> Case:
     from ketamap.register import open_case
 
-    volume = _registered_image(study, animal)
+    image = study.registered_image(animal)
+    volume = open_image(image.path, voxel_um=image.voxel_um, channel=image.channel)
     return open_case(
         volume,
         atlas,
@@ -112,16 +112,6 @@ def _open(study: Study, animal: Animal, atlas: Atlas, progress: Progress) -> Cas
         tissue=None if animal.mask is None else read_tissue(animal.mask, volume),
         settings=study.registration,
         progress=progress,
-    )
-
-
-def _registered_image(study: Study, animal: Animal) -> Volume:
-    if animal.background is None:
-        return open_image(animal.signal, voxel_um=study.voxel_um, channel=study.signal_channel)
-    return open_image(
-        animal.background,
-        voxel_um=study.background_voxel_um,
-        channel=study.background_channel,
     )
 
 

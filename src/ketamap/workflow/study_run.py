@@ -148,7 +148,7 @@ def brain_tasks(study: Study, animal: Animal, out: Path, *, memory_bytes: int) -
     folder = f"animals/{animal.animal}"
     arguments: dict[str, Any] = {"study": study, "animal": animal, "folder": out / folder}
     traced = study.tracing is not None
-    image = animal.background or animal.signal
+    image = study.registered_image(animal)
 
     def digests(*names: str) -> dict[str, str]:
         return {name: hash_file(out / folder / name) for name in names}
@@ -160,9 +160,9 @@ def brain_tasks(study: Study, animal: Animal, out: Path, *, memory_bytes: int) -
             call=register_animal,
             arguments=arguments,
             inputs=lambda: {
-                "image": hash_file(image),
-                "voxel_um": study.background_voxel_um if animal.background else study.voxel_um,
-                "channel": _registered_channel(study, animal),
+                "image": hash_file(image.path),
+                "voxel_um": image.voxel_um,
+                "channel": image.channel,
                 "atlas": (study.atlas, study.atlas_dir),
                 "orientation": study.orientation.code,
                 "extent": study.extent,
@@ -274,13 +274,14 @@ def _trace_tasks(
 
 def register_animal(*, study: Study, animal: Animal, folder: Path) -> None:
     """Register one animal of a study into ``folder/registration``."""
+    image = study.registered_image(animal)
     register(
-        animal.background or animal.signal,
+        image.path,
         orientation=study.orientation.code,
         atlas=study.atlas,
         out=folder / "registration",
-        voxel_um=study.background_voxel_um if animal.background else study.voxel_um,
-        channel=_registered_channel(study, animal),
+        voxel_um=image.voxel_um,
+        channel=image.channel,
         atlas_dir=study.atlas_dir,
         extent=study.extent,
         mask=animal.mask,
@@ -343,10 +344,6 @@ def quantify_animal(*, study: Study, animal: Animal, folder: Path) -> None:
             voxel_um=study.voxel_um,
             channel=study.signal_channel,
         )
-
-
-def _registered_channel(study: Study, animal: Animal) -> int | None:
-    return study.background_channel if animal.background else study.signal_channel
 
 
 def _signal_grid(study: Study, animal: Animal) -> VoxelGrid:
