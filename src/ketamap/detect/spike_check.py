@@ -69,8 +69,8 @@ class Checked:
 
     @property
     def like_cells(self) -> pd.DataFrame:
-        """The planted somata that the recall is stated of: all but those that were dimmed."""
-        return self.spikes[self.spikes["contrast_from"] != DIMMED]
+        """The planted somata that the recall is stated of, `like_cells`."""
+        return like_cells(self.spikes)
 
 
 def find_and_check(
@@ -247,6 +247,11 @@ def _efficiency(scene: Scene, settings: DetectionSettings, spikes: pd.DataFrame)
     others = _crowd(um, um, settings.soma_diameter_um) - 1
     ratio = np.exp(scene.found.noise_rows[kept, 0].astype(np.float64))
     return model.probability(ratio, others.astype(np.float64))
+
+
+def like_cells(spikes: pd.DataFrame) -> pd.DataFrame:
+    """Leave out the planted somata (`Checked.spikes`) that were dimmed."""
+    return spikes[spikes["contrast_from"] != DIMMED]
 
 
 def recall_by_thirds(table: pd.DataFrame, column: str) -> pd.DataFrame:

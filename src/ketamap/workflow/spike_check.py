@@ -45,11 +45,11 @@ def spike_lines(spikes: pd.DataFrame) -> list[str]:
     spikes
         `ketamap.detect.spike_check.Checked.spikes`.
     """
-    from ketamap.detect.spike_check import recall_by_thirds
+    from ketamap.detect.spike_check import like_cells, recall_by_thirds
 
     if spikes.empty:
         return ["no somata planted: the image is empty"]
-    table = _like_cells(spikes)
+    table = like_cells(spikes)
     lines = [
         f"{len(table)} somata planted, each alone, {table.found.mean():.1%} found; "
         f"contrasts {_source(spikes)}"
@@ -66,10 +66,6 @@ def saved_spike_lines(cells: Path) -> list[str]:
     """Say the recall of the planted somata beside a table of cells, and where they are."""
     path = spikes_path(cells)
     return [*spike_lines(read_table(path, POINTS)), f"planted somata -> {path}"]
-
-
-def _like_cells(spikes: pd.DataFrame) -> pd.DataFrame:
-    return spikes[spikes["contrast_from"] != "dimmed"]
 
 
 def _source(spikes: pd.DataFrame) -> str:
@@ -115,16 +111,16 @@ def recall_steps(spikes: pd.DataFrame, column: str) -> pd.DataFrame:
         Columns ``middle`` (median of the column), ``planted``, ``recall``, ``low``, ``high``.
         Somata of one value are in one group.
     """
+    from scipy.stats import binomtest
+
     value = spikes[column].to_numpy(dtype=np.float64)
     edges = np.unique(np.quantile(value, np.linspace(0.0, 1.0, BARS + 1)[1:-1]))
     group = np.searchsorted(edges, value, side="left")
     rows = []
     for k in np.unique(group):
         some = spikes["found"].to_numpy(dtype=bool)[group == k]
-        n, p, z2 = len(some), float(some.mean()), 1.96**2
-        centre, half = p + z2 / (2 * n), np.sqrt(z2 * (p * (1 - p) + z2 / (4 * n)) / n)
-        low, high = (centre - half) / (1 + z2 / n), (centre + half) / (1 + z2 / n)
-        # All or none found: the interval ends at the share itself, up to rounding.
-        low, high = min(max(low, 0.0), p), max(min(high, 1.0), p)
-        rows.append((float(np.median(value[group == k])), n, p, low, high))
+        test = binomtest(int(some.sum()), len(some))
+        ends = test.proportion_ci(method="wilson")
+        middle = float(np.median(value[group == k]))
+        rows.append((middle, test.n, test.statistic, ends.low, ends.high))
     return pd.DataFrame(rows, columns=["middle", "planted", "recall", "low", "high"])
