@@ -11,6 +11,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from ketamap.core.space import Zyx
+from ketamap.detect.noise import select
 
 F32 = NDArray[np.float32]
 
@@ -367,12 +368,8 @@ def _fill_ring_levels(
             z = min(max(index[n, 0] + steps[m, 0], 0), nz - 1)
             y = min(max(index[n, 1] + steps[m, 1], 0), ny - 1)
             x = min(max(index[n, 2] + steps[m, 2], 0), nx - 1)
-            v, k = image[z, y, x], m
-            while k > 0 and values[k - 1] > v:
-                values[k] = values[k - 1]
-                k -= 1
-            values[k] = v
-        out[n] = values[rank]
+            values[m] = image[z, y, x]
+        out[n] = select(values, rank)
 
 
 def hessian(around: NDArray[np.float64], bin_um: Zyx[float]) -> NDArray[np.float64]:
