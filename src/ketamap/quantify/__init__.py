@@ -16,6 +16,7 @@ from ketamap.quantify.efficiency import add_detection_efficiency as add_detectio
 from ketamap.quantify.regions import Quantification as Quantification
 from ketamap.quantify.regions import quantify_cells as quantify_cells
 from ketamap.quantify.volumes import CarriedAnnotation as CarriedAnnotation
+from ketamap.quantify.volumes import annotation_in_sample as annotation_in_sample
 from ketamap.quantify.volumes import carry_annotation as carry_annotation
 from ketamap.quantify.volumes import measuring_grid as measuring_grid
 
@@ -30,6 +31,7 @@ __all__ = [
     "add_border_fraction",
     "add_corrected",
     "add_detection_efficiency",
+    "annotation_in_sample",
     "carry_annotation",
     "measure_coverage",
     "measuring_grid",

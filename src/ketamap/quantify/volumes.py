@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ketamap.core.atlas import OUTSIDE_BRAIN, Atlas
 from ketamap.core.errors import InputError, RegistrationError
-from ketamap.core.registration import TissueMask
+from ketamap.core.registration import Registration, TissueMask
 from ketamap.core.settings import Extent
 from ketamap.core.space import FloatArray, VoxelGrid
 from ketamap.core.transform import Transform, grid_points_um
@@ -138,6 +138,26 @@ def carry_annotation(
         missing=missing,
         extent=extent,
         tissue=tissue,
+    )
+
+
+def annotation_in_sample(registration: Registration, atlas: Atlas) -> CarriedAnnotation:
+    """Carry the annotation into a registered sample, on its `measuring_grid`.
+
+    Parameters
+    ----------
+    registration
+        The sample and what it shows of the brain.
+    atlas
+        Its atlas.
+    """
+    return carry_annotation(
+        registration.transform,
+        atlas,
+        measuring_grid(registration.sample_grid, registration.transform, atlas),
+        extent=registration.extent,
+        missing=registration.missing,
+        tissue=registration.tissue,
     )
 
 

@@ -32,7 +32,7 @@ from ketamap.io.registrations import (
     save_registration,
 )
 from ketamap.io.tables import read_points, require_table_path, write_table
-from ketamap.quantify import CarriedAnnotation, carry_annotation, measuring_grid
+from ketamap.quantify import CarriedAnnotation, annotation_in_sample
 from ketamap.workflow.atlases import open_atlas
 from ketamap.workflow.masks import read_tissue
 from ketamap.workflow.progress import Quiet, Reporter
@@ -148,15 +148,7 @@ def keep_registration(
     """
     from ketamap.register import overlay_slices
 
-    grid = measuring_grid(result.sample_grid, result.transform, atlas)
-    carried = carry_annotation(
-        result.transform,
-        atlas,
-        grid,
-        extent=result.extent,
-        missing=result.missing,
-        tissue=result.tissue,
-    )
+    carried = annotation_in_sample(result, atlas)
     overlays = overlay_slices(coarse, coarse_grid, result.transform, atlas.without(result.missing))
     with replacing_folder(out) as folder:
         save_registration(folder, result)

@@ -24,9 +24,8 @@ from ketamap.quantify import (
     add_border_fraction,
     add_corrected,
     add_detection_efficiency,
-    carry_annotation,
+    annotation_in_sample,
     measure_coverage,
-    measuring_grid,
     quantify_axons,
     quantify_cells,
     saturated_regions,
@@ -259,15 +258,7 @@ class _Space:
 def annotation_of(folder: Path, result: Registration, atlas: Atlas) -> CarriedAnnotation:
     """Read the annotation in the sample, or carry it again if it was removed."""
     if not ((folder / ANNOTATION).exists() and (folder / HEMISPHERES_IMAGE).exists()):
-        grid = measuring_grid(result.sample_grid, result.transform, atlas)
-        return carry_annotation(
-            result.transform,
-            atlas,
-            grid,
-            extent=result.extent,
-            missing=result.missing,
-            tissue=result.tissue,
-        )
+        return annotation_in_sample(result, atlas)
     labels = open_image(folder / ANNOTATION)
     sides = open_image(folder / HEMISPHERES_IMAGE)
     return CarriedAnnotation(
