@@ -193,9 +193,7 @@ def _detection(entry: StudyEntry, folder: Path, faults: _Faults) -> dict[str, An
     """Read how cells are found; without the key somata are planted."""
     values = {"spike_ins": SPIKE_INS, **_given(entry.detection)}
     model = values.pop("model", None)
-    stated = None if model is None else _resolved(folder, model)
-    if stated is not None and not stated.is_file():
-        faults.found.append(f"detection.model: there is no file {stated}")
+    stated = _stated_file("detection.model", model, folder, faults)
     return {
         "detection": faults.attempt("detection", DetectionSettings, **values),
         "score_model": stated,
@@ -210,14 +208,22 @@ def _tracing(entry: StudyEntry, folder: Path, faults: _Faults) -> dict[str, Any]
     calibration, pictures = values.pop("calibration", None), values.pop("pictures")
     values.setdefault("soma_diameter_um", entry.detection.soma_diameter_um)
     settings = {name: value for name, value in values.items() if value is not None}
-    stated = None if calibration is None else _resolved(folder, calibration)
-    if stated is not None and not stated.is_file():
-        faults.found.append(f"tracing.calibration: there is no file {stated}")
+    stated = _stated_file("tracing.calibration", calibration, folder, faults)
     return {
         "tracing": faults.attempt("tracing", TracingSettings, **settings),
         "trace_calibration": stated,
         "trace_regions": tuple(pictures),
     }
+
+
+def _stated_file(key: str, value: Any, folder: Path, faults: _Faults) -> Path | None:
+    """Resolve a file that a key may name; a fault where there is none."""
+    if value is None:
+        return None
+    path = _resolved(folder, value)
+    if not path.is_file():
+        faults.found.append(f"{key}: there is no file {path}")
+    return path
 
 
 def _design(entry: DesignEntry, faults: _Faults) -> Design | None:
