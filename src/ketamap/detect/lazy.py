@@ -174,7 +174,7 @@ def survey(
         workers=workers,
     )
     count = Counter(len(blocks), progress)
-    preview = _preview(volume, plan)
+    preview = _preview(volume, plan, workers)
 
     def examine(extent: BlockExtent) -> BlockResult:
         result = _examine(volume, background, plan, extent, model=model, preview=preview)
@@ -188,14 +188,16 @@ def survey(
     return judge(volume, plan, join_peaks([r.peaks for r in results if r.peaks]), noise, model)
 
 
-def _preview(volume: Volume, plan: FilterPlan) -> NoiseMap:
+def _preview(volume: Volume, plan: FilterPlan, workers: int) -> NoiseMap:
     """Noise by brightness from a few tiles: sets aside most of what is not a cell at once."""
-    parts = []
     plan = for_noise(plan)
-    for extent in single_tiles(plan, PREVIEW_TILES):
+
+    def measure(extent: BlockExtent) -> BlockResult:
         start, stop = voxels_of(extent, plan, volume.grid.shape)
         with _naming(volume.name, start, stop):
-            parts.append(measure_tile(volume.read(start, stop), plan, extent))
+            return measure_tile(volume.read(start, stop), plan, extent)
+
+    parts = run_all(measure, single_tiles(plan, PREVIEW_TILES), workers)
     tiles = join_tiles(plan.tiles, ((r.tiles, r.noise) for r in parts))
     return map_noise(tiles, plan.tile_edges, _least_noise(volume, plan, tiles.level))
 
