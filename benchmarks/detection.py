@@ -31,7 +31,7 @@ from detection_train import (
     volume_of,
 )
 from ketamap.core.settings import DetectionSettings
-from ketamap.detect import find_cells
+from ketamap.detect import Resources, find_cells
 from ketamap.detect.model import default_model
 from ketamap.detect.spike_check import find_and_check, recall_by_thirds
 from ketamap.detect.training import learn
@@ -276,7 +276,8 @@ def report_workers(image, spacing_um):
 
 def wall_seconds(volume, workers):
     start = time.perf_counter()
-    find_cells(volume, DetectionSettings(), memory_bytes=SPEED_MEMORY_BYTES, workers=workers)
+    resources = Resources(memory_bytes=SPEED_MEMORY_BYTES, workers=workers)
+    find_cells(volume, DetectionSettings(), resources=resources)
     return time.perf_counter() - start
 
 

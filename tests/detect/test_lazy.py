@@ -14,7 +14,7 @@ from ketamap.core.errors import ImageError, InputError, ResourceError
 from ketamap.core.settings import DetectionSettings
 from ketamap.core.space import VoxelGrid
 from ketamap.core.volume import Volume
-from ketamap.detect import find_cells
+from ketamap.detect import Resources, find_cells
 from ketamap.detect.blocks import BASE_BYTES
 from tests.detect.made import cell_image, found_um, spread_centres, volume_of
 
@@ -83,8 +83,7 @@ def test_memory_workers_and_storage_do_not_change_a_bit(extra, workers, stored, 
     cut = find_cells(
         volume_of(image, block_shape=stored),
         SMALL,
-        memory_bytes=BASE_BYTES + workers * extra,
-        workers=workers,
+        resources=Resources(memory_bytes=BASE_BYTES + workers * extra, workers=workers),
     )
     pd.testing.assert_frame_equal(whole, cut, check_exact=True)
 
@@ -92,7 +91,9 @@ def test_memory_workers_and_storage_do_not_change_a_bit(extra, workers, stored, 
 def test_small_memory_really_cuts_the_volume():
     totals = []
     memory = BASE_BYTES + 1_100_000
-    cells_in(IMAGE, memory_bytes=memory, progress=lambda _, n: totals.append(n))
+    cells_in(
+        IMAGE, resources=Resources(memory_bytes=memory), progress=lambda _, n: totals.append(n)
+    )
     assert totals[0] >= 8
     assert len(totals) == totals[0] + 1
 
@@ -103,7 +104,8 @@ def test_cells_on_the_borders_of_tiles_are_neither_lost_nor_doubled():
     last_or_first = np.random.default_rng(0).integers(0, 2, (27, 3))
     centres = np.array([(z, y, x) for z in line for y in line for x in line]) - last_or_first
     image = cell_image((48, 48, 48), centres, sigma=1.0)
-    found = found_um(cells_in(image, memory_bytes=BASE_BYTES + 1_100_000))
+    cut = Resources(memory_bytes=BASE_BYTES + 1_100_000)
+    found = found_um(cells_in(image, resources=cut))
     assert len(found) == len(centres)
     assert cKDTree(found).query(centres)[0].max() < 0.5
 
@@ -233,7 +235,7 @@ def test_voxels_that_are_not_real_numbers_are_refused():
 
 def test_no_workers_are_refused():
     with pytest.raises(InputError, match="workers"):
-        cells_in(IMAGE, workers=0)
+        Resources(workers=0)
 
 
 class Unreadable:
@@ -250,7 +252,7 @@ def test_too_little_memory_is_refused_before_anything_is_read():
         find_cells(
             Volume(data=Unreadable(), grid=grid),
             DetectionSettings(),
-            memory_bytes=100 * 2**20,
+            resources=Resources(memory_bytes=100 * 2**20),
         )
 
 
@@ -268,8 +270,8 @@ def test_a_lazy_image_is_read_block_by_block():
             return block
 
     grid = VoxelGrid(shape=SHAPE, spacing_um=(1.0, 1.0, 1.0))
-    memory = BASE_BYTES + 2 * 1_100_000
-    table = find_cells(Volume(data=Watched(), grid=grid), SMALL, memory_bytes=memory, workers=2)
+    cut = Resources(memory_bytes=BASE_BYTES + 2 * 1_100_000, workers=2)
+    table = find_cells(Volume(data=Watched(), grid=grid), SMALL, resources=cut)
     pd.testing.assert_frame_equal(table, cells_in(IMAGE))
     assert max(largest) < 0.8 * IMAGE.size
 
@@ -277,4 +279,5 @@ def test_a_lazy_image_is_read_block_by_block():
 def test_a_dask_image_gives_the_same_cells():
     grid = VoxelGrid(shape=SHAPE, spacing_um=(1.0, 1.0, 1.0))
     lazy = Volume(data=da.from_array(IMAGE, chunks=20), grid=grid)
-    pd.testing.assert_frame_equal(find_cells(lazy, SMALL, workers=2), cells_in(IMAGE))
+    found = find_cells(lazy, SMALL, resources=Resources(workers=2))
+    pd.testing.assert_frame_equal(found, cells_in(IMAGE))

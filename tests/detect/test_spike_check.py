@@ -8,7 +8,7 @@ from scipy.spatial import cKDTree
 
 from ketamap.core.errors import InputError
 from ketamap.core.settings import DetectionSettings
-from ketamap.detect import find_cells
+from ketamap.detect import Resources, find_cells
 from ketamap.detect.blocks import BASE_BYTES
 from ketamap.detect.lazy import survey
 from ketamap.detect.model import default_model
@@ -41,8 +41,7 @@ def scene_of(volume, background=None):
         background=background,
         plan=plan_filters(volume.grid, 3.0),
         model=model,
-        memory_bytes=BASE_BYTES + 3_000_000,
-        workers=1,
+        resources=Resources(memory_bytes=BASE_BYTES + 3_000_000),
         found=survey(volume, SMALL, background=background, model=model),
     )
 
@@ -111,8 +110,7 @@ def test_memory_workers_and_storage_do_not_change_the_answer():
     cut = find_and_check(
         volume_of(IMAGE, block_shape=(4, 20, 20)),
         SMALL,
-        memory_bytes=BASE_BYTES + 4_000_000,
-        workers=2,
+        resources=Resources(memory_bytes=BASE_BYTES + 4_000_000, workers=2),
     )
     pd.testing.assert_frame_equal(whole.spikes, cut.spikes, check_exact=True)
     pd.testing.assert_frame_equal(whole.cells, cut.cells, check_exact=True)

@@ -1,7 +1,8 @@
 """Finding somata in a volume."""
 
 from ketamap.detect.lazy import find_cells as find_cells
+from ketamap.detect.resources import Resources as Resources
 from ketamap.detect.spike_check import Checked as Checked
 from ketamap.detect.spike_check import find_and_check as find_and_check
 
-__all__ = ["Checked", "find_and_check", "find_cells"]
+__all__ = ["Checked", "Resources", "find_and_check", "find_cells"]

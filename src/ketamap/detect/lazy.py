@@ -14,7 +14,7 @@ from dask.base import compute
 from dask.delayed import delayed
 from numpy.typing import NDArray
 
-from ketamap.core.errors import ImageError, InputError
+from ketamap.core.errors import ImageError
 from ketamap.core.progress import Progress, silent
 from ketamap.core.settings import DetectionSettings
 from ketamap.core.space import Zyx
@@ -32,13 +32,11 @@ from ketamap.detect.kernels import (
 from ketamap.detect.model import ScoreModel, default_model
 from ketamap.detect.noise import ROUNDING, NoiseMap, TileNoise, join_tiles, map_noise
 from ketamap.detect.peaks import Peaks, join_peaks
+from ketamap.detect.resources import Resources
 from ketamap.detect.scale import FilterPlan, for_noise, plan_filters
 
 T = TypeVar("T")
 U = TypeVar("U")
-
-DEFAULT_MEMORY_BYTES = 4 * 2**30
-"""Memory that detection may use, bytes."""
 
 PREVIEW_TILES = 12
 """Tiles that are looked at before all others."""
@@ -53,14 +51,13 @@ def find_cells(
     *,
     background: Volume | None = None,
     model: ScoreModel | None = None,
-    memory_bytes: int = DEFAULT_MEMORY_BYTES,
-    workers: int = 1,
+    resources: Resources | None = None,
     progress: Progress = silent,
 ) -> pd.DataFrame:
     """Find somata: blobs of the declared diameter that rise above the local noise.
 
-    The answer does not depend on ``memory_bytes`` or ``workers``: every cell belongs to
-    exactly one block, and every number is computed in the same order.
+    The answer does not depend on ``resources``: every cell belongs to exactly one block, and
+    every number is computed in the same order.
 
     Parameters
     ----------
@@ -72,10 +69,8 @@ def find_cells(
         Autofluorescence channel of the same shape; what the two share is not a cell.
     model
         Says how likely a candidate is a cell; left out: `default_model`.
-    memory_bytes
-        What the process may use, all workers together; at least about half a GiB.
-    workers
-        Threads; the kernels release the interpreter lock.
+    resources
+        Memory and threads; left out: `Resources` as it is.
     progress
         Told the number of blocks done and in all.
 
@@ -91,8 +86,7 @@ def find_cells(
         If a voxel is NaN or infinite, voxels are not real numbers, or the background has
         another shape or spacing.
     InputError
-        If a soma is smaller than a voxel, ``workers`` is less than 1, or ``model`` was made
-        for somata of another diameter.
+        If a soma is smaller than a voxel, or ``model`` was made for somata of another diameter.
     ResourceError
         If the smallest possible block does not fit; nothing has been read by then.
     """
@@ -103,8 +97,7 @@ def find_cells(
         settings,
         background=background,
         model=model,
-        memory_bytes=memory_bytes,
-        workers=workers,
+        resources=resources,
         progress=progress,
     )
     return cell_table(found, settings.min_score)
@@ -153,8 +146,7 @@ def survey(
     *,
     background: Volume | None = None,
     model: ScoreModel | None = None,
-    memory_bytes: int = DEFAULT_MEMORY_BYTES,
-    workers: int = 1,
+    resources: Resources | None = None,
     progress: Progress = silent,
 ) -> Survey:
     """List every candidate, likely or not, in raster order within blocks.
@@ -162,7 +154,8 @@ def survey(
     Arguments and errors as in `find_cells`; without a model the features are kept, 100 bytes
     per candidate.
     """
-    _check(volume, background, workers)
+    _check(volume, background)
+    resources = resources or Resources()
     plan = plan_filters(volume.grid, settings.soma_diameter_um)
     if model is not None:
         model.require_fit(diameter_um=settings.soma_diameter_um, coarse=plan.coarse)
@@ -170,18 +163,18 @@ def survey(
         plan,
         read_cost(volume, background),
         volume.grid.shape,
-        memory_bytes=memory_bytes,
-        workers=workers,
+        memory_bytes=resources.memory_bytes,
+        workers=resources.workers,
     )
     count = Counter(len(blocks), progress)
-    preview = _preview(volume, plan, workers)
+    preview = _preview(volume, plan, resources.workers)
 
     def examine(extent: BlockExtent) -> BlockResult:
         result = _examine(volume, background, plan, extent, model=model, preview=preview)
         count.add()
         return result
 
-    results = run_all(examine, blocks, workers)
+    results = run_all(examine, blocks, resources.workers)
     tiles = join_tiles(plan.tiles, ((r.tiles, r.noise) for r in results))
     expected = map_noise(tiles, plan.tile_edges, _least_noise(volume, plan, tiles.level))
     noise = SurveyNoise(preview=preview, tiles=tiles, expected=expected)
@@ -258,10 +251,7 @@ class Counter:
             self._progress(self._done, self._total)
 
 
-def _check(volume: Volume, background: Volume | None, workers: int) -> None:
-    if workers < 1:
-        msg = f"workers must be at least 1, got {workers}."
-        raise InputError(msg)
+def _check(volume: Volume, background: Volume | None) -> None:
     for image in (volume, background):
         if image is not None and np.dtype(image.data.dtype).kind not in "uif":
             msg = f"{image.name} has voxels of type {image.data.dtype}; real numbers are needed."

@@ -15,8 +15,9 @@ from ketamap.core.settings import DetectionSettings
 from ketamap.core.volume import Volume
 from ketamap.detect.efficiency import fit_efficiency
 from ketamap.detect.kernels import LEAST_Z
-from ketamap.detect.lazy import DEFAULT_MEMORY_BYTES, cell_table, survey
+from ketamap.detect.lazy import cell_table, survey
 from ketamap.detect.model import ScoreModel, default_model
+from ketamap.detect.resources import Resources
 from ketamap.detect.scale import plan_filters
 from ketamap.detect.spikes import Spikes, draw_spikes, response_per_height
 from ketamap.detect.windows import Glimpse, Scene, look_again
@@ -79,8 +80,7 @@ def find_and_check(
     *,
     background: Volume | None = None,
     model: ScoreModel | None = None,
-    memory_bytes: int = DEFAULT_MEMORY_BYTES,
-    workers: int = 1,
+    resources: Resources | None = None,
     progress: Progress = silent,
 ) -> Checked:
     """Find cells, plant somata like them, and tell which share of such cells is found.
@@ -100,6 +100,7 @@ def find_and_check(
     if settings.spike_ins < 1:
         msg = f"At least 1 soma must be planted, got {settings.spike_ins}."
         raise InputError(msg)
+    resources = resources or Resources()
     plan = plan_filters(volume.grid, settings.soma_diameter_um)
     model = model or default_model(coarse=plan.coarse)
     found = survey(
@@ -107,8 +108,7 @@ def find_and_check(
         settings,
         background=background,
         model=model,
-        memory_bytes=memory_bytes,
-        workers=workers,
+        resources=resources,
         progress=lambda done, total: progress(SURVEY_SHARE * done, total),
     )
     scene = Scene(
@@ -116,8 +116,7 @@ def find_and_check(
         background=background,
         plan=plan,
         model=model,
-        memory_bytes=memory_bytes,
-        workers=workers,
+        resources=resources,
         found=found,
     )
     rest = 1.0 - SURVEY_SHARE

@@ -14,8 +14,9 @@ from ketamap.core.progress import Progress, silent
 from ketamap.core.settings import DetectionSettings
 from ketamap.core.tables import SAMPLE_POSITION
 from ketamap.core.volume import Volume
-from ketamap.detect.lazy import DEFAULT_MEMORY_BYTES, survey
+from ketamap.detect.lazy import survey
 from ketamap.detect.model import ScoreModel, adapt_model, default_model
+from ketamap.detect.resources import Resources
 from ketamap.detect.scale import plan_filters
 
 LEAST_OF_A_KIND = 10
@@ -51,8 +52,7 @@ def learn(
     settings: DetectionSettings,
     *,
     background: Volume | None = None,
-    memory_bytes: int = DEFAULT_MEMORY_BYTES,
-    workers: int = 1,
+    resources: Resources | None = None,
     progress: Progress = silent,
 ) -> Lesson:
     """Adapt the shipped score to cells that were kept and removed in an image.
@@ -67,7 +67,7 @@ def learn(
         The image that was corrected, axes (z, y, x).
     corrections
         Columns of `ketamap.core.tables.CORRECTIONS`, ``n`` rows.
-    settings, background, memory_bytes, workers, progress
+    settings, background, resources, progress
         As in `ketamap.detect.find_cells`; the features of all candidates are held in memory,
         100 bytes each.
 
@@ -85,8 +85,7 @@ def learn(
         volume,
         settings,
         background=background,
-        memory_bytes=memory_bytes,
-        workers=workers,
+        resources=resources,
         progress=progress,
     )
     reach = 0.5 * settings.soma_diameter_um

@@ -20,6 +20,7 @@ from ketamap.detect.lazy import Counter, Survey, judge, read_cost, run_all
 from ketamap.detect.model import ScoreModel
 from ketamap.detect.noise import TileNoise
 from ketamap.detect.peaks import ring_level
+from ketamap.detect.resources import Resources
 from ketamap.detect.scale import FilterPlan
 from ketamap.detect.spikes import Spikes, add_spikes
 
@@ -37,8 +38,7 @@ class Scene:
     background: Volume | None
     plan: FilterPlan
     model: ScoreModel
-    memory_bytes: int
-    workers: int
+    resources: Resources
     found: Survey
     """Its result, by ``model``."""
 
@@ -94,7 +94,7 @@ def look_again(scene: Scene, spikes: Spikes, progress: Progress = silent) -> lis
             count.add()
         return seen
 
-    results = run_all(examine, groups, scene.workers)
+    results = run_all(examine, groups, scene.resources.workers)
     place = {
         int(k): one
         for group, seen in zip(groups, results, strict=True)
@@ -109,8 +109,8 @@ def _by_block(scene: Scene, bins: F64) -> list[NDArray[np.int64]]:
         scene.plan,
         read_cost(scene.volume, scene.background),
         scene.volume.grid.shape,
-        memory_bytes=scene.memory_bytes,
-        workers=scene.workers,
+        memory_bytes=scene.resources.memory_bytes,
+        workers=scene.resources.workers,
     )
     at = np.clip(bins, 0, np.asarray(scene.plan.shape) - 1)
     groups = [

@@ -269,7 +269,7 @@ def detect(
     reporter
         Shows progress.
     """
-    from ketamap.detect import find_and_check, find_cells
+    from ketamap.detect import Resources, find_and_check, find_cells
 
     show = reporter or Quiet()
     require_cells_path(out, inputs=(image,))
@@ -282,8 +282,7 @@ def detect(
     given: dict[str, Any] = {
         "background": other,
         "model": score,
-        "memory_bytes": memory_bytes,
-        "workers": workers,
+        "resources": Resources(memory_bytes=memory_bytes, workers=workers),
     }
     if settings.spike_ins == 0:
         with show.stage("detect cells") as progress:

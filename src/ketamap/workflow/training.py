@@ -75,6 +75,7 @@ def train_detector(
     TableError
         If the corrections cannot be read.
     """
+    from ketamap.detect import Resources
     from ketamap.detect.model import model_as_dict
     from ketamap.detect.training import learn
 
@@ -93,8 +94,7 @@ def train_detector(
             table,
             settings or DetectionSettings(),
             background=other,
-            memory_bytes=memory_bytes,
-            workers=workers,
+            resources=Resources(memory_bytes=memory_bytes, workers=workers),
             progress=progress,
         )
     table["score_before"], table["score_after"] = lesson.score_before, lesson.score_after
