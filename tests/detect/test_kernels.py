@@ -5,6 +5,7 @@ import pytest
 
 from ketamap.core.errors import ImageError
 from ketamap.core.space import VoxelGrid
+from ketamap.detect.device import on_cpu
 from ketamap.detect.features import FEATURES, LIMITS
 from ketamap.detect.kernels import (
     LEAST_Z,
@@ -40,7 +41,7 @@ def scored(image, model=None):
     """Return candidates, their noise features and their probabilities."""
     model = model or default_model()
     plan, extent = plan_and_extent(image)
-    result = examine_block(image, plan, extent, model=model)
+    result = examine_block(on_cpu(image, plan), plan, extent, model=model)
     noise = map_noise(result.noise, plan.tile_edges, 0.01)
     rows = noise_features(result.peaks, noise, plan)
     return result.peaks, rows, model.probability(result.peaks.evidence, rows)
@@ -62,10 +63,10 @@ def test_candidates_are_listed_from_well_below_what_becomes_a_cell():
 def test_without_a_model_the_features_are_kept():
     image = cell_image(SHAPE, [(20, 30, 30)], sigma=1.8)
     plan, extent = plan_and_extent(image)
-    bare = examine_block(image, plan, extent, model=None).peaks
+    bare = examine_block(on_cpu(image, plan), plan, extent, model=None).peaks
     assert bare.evidence.shape == (len(bare.bins), len(FEATURES))
     assert np.all((bare.evidence >= LIMITS[0]) & (bare.evidence <= LIMITS[1]))
-    summed = examine_block(image, plan, extent, model=default_model()).peaks
+    summed = examine_block(on_cpu(image, plan), plan, extent, model=default_model()).peaks
     np.testing.assert_array_equal(summed.evidence, default_model().local_part(bare.evidence))
 
 
@@ -104,7 +105,8 @@ def test_the_background_channel_takes_its_share_of_the_response():
     image = cell_image(SHAPE, [(20, 30, 30)], sigma=1.8)
     rough = cell_image(SHAPE, [], sigma=1.0, noise=40.0, base=0.0, seed=4)
     plan, extent = plan_and_extent(image)
-    both = examine_block(image + rough, plan, extent, model=None, background=image + 2 * rough)
+    other = on_cpu(image + 2 * rough, plan).response
+    both = examine_block(on_cpu(image + rough, plan), plan, extent, model=None, background=other)
     noise = map_noise(both.noise, plan.tile_edges, 0.01)
     assert 0.4 < noise.background_slope < 0.6
     own = own_response(both.peaks, noise)
@@ -119,7 +121,8 @@ def test_the_background_channel_takes_its_share_of_the_response():
 def test_measuring_a_tile_gives_the_noise_that_examining_it_gives():
     image = cell_image(SHAPE, [(20, 30, 30)], sigma=1.8)
     plan, extent = plan_and_extent(image)
-    alone, full = measure_tile(image, plan, extent), examine_block(image, plan, extent, model=None)
+    block = on_cpu(image, plan)
+    alone, full = measure_tile(block, plan, extent), examine_block(block, plan, extent, model=None)
     assert alone.peaks is None
     np.testing.assert_array_equal(alone.noise.sigma, full.noise.sigma)
     np.testing.assert_array_equal(alone.noise.white, full.noise.white)

@@ -1,23 +1,19 @@
-"""From one block in memory to candidate cells and tile noise, and from both to cells."""
+"""From one filtered block to candidate cells and tile noise, and from both to cells."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ketamap.core.errors import ImageError
 from ketamap.core.space import Zyx, triple
+from ketamap.detect.device import F32, Filtered
 from ketamap.detect.features import FEATURES, LIMITS, describe
-from ketamap.detect.filters import bin_block, difference_of_gaussians
 from ketamap.detect.model import ScoreModel
 from ketamap.detect.noise import ROUNDING, TILE_EXCESS_AT_MOST, NoiseMap, TileNoise, measure_tiles
 from ketamap.detect.peaks import Peaks, maxima, parabola_tops, ring_level, sharp_neighbourhoods
 from ketamap.detect.scale import FilterPlan
-
-F32 = NDArray[np.float32]
 
 LEAST_Z = 3.5
 """Least response of a candidate in standard deviations of the noise. Of 11 000 somata of widely
@@ -60,21 +56,21 @@ class BlockResult:
 
 
 def examine_block(
-    block: NDArray[Any],
+    block: Filtered,
     plan: FilterPlan,
     extent: BlockExtent,
     *,
     model: ScoreModel | None,
     preview: NoiseMap | None = None,
-    background: NDArray[Any] | None = None,
+    background: F32 | None = None,
     noise: TileNoise | None = None,
 ) -> BlockResult:
-    """Filter a block, measure its noise and list its candidate cells.
+    """Measure the noise of a filtered block and list its candidate cells.
 
     Parameters
     ----------
     block
-        Voxels from bin ``extent.start`` on, the halo included; any real dtype.
+        From bin ``extent.start`` on, the halo included.
     plan
         The filters.
     extent
@@ -84,21 +80,15 @@ def examine_block(
     preview
         Noise by brightness from a few tiles, the same for all blocks.
     background
-        The same voxels of the background channel.
+        Response of the background channel, of the same shape.
     noise
         Noise of the extent's tiles where it is known; left out: measured here. With it the core
         may be smaller than its tiles.
-
-    Raises
-    ------
-    ImageError
-        If a voxel is NaN or infinite.
     """
-    image, response = _respond(block, plan)
-    other = None if background is None else _respond(background, plan)[1]
+    image, response = block.image, block.response
     edges = _edges_in_block(plan, extent)
     if noise is None:
-        noise = measure_tiles(image, response, edges, background=other)
+        noise = measure_tiles(image, response, edges, background=background)
     tile_of = _tiles_of(edges, response.shape)
     index = _candidates(response, noise, extent, tile_of, plan, preview)
     level = ring_level(image, index, plan.ring)
@@ -116,17 +106,18 @@ def examine_block(
         + parabola_tops(sharp_neighbourhoods(response, index)),
         response=response[tuple(index.T)],
         level=level.astype(np.float32),
-        background=np.zeros(len(index), np.float32) if other is None else other[tuple(index.T)],
+        background=np.zeros(len(index), np.float32)
+        if background is None
+        else background[tuple(index.T)],
         white=white.astype(np.float32),
         evidence=features if model is None else model.local_part(features),
     )
     return BlockResult(tiles=extent.tiles, noise=noise, peaks=peaks)
 
 
-def measure_tile(block: NDArray[Any], plan: FilterPlan, extent: BlockExtent) -> BlockResult:
-    """Measure the noise of a block without looking for cells."""
-    image, response = _respond(block, plan)
-    noise = measure_tiles(image, response, _edges_in_block(plan, extent))
+def measure_tile(block: Filtered, plan: FilterPlan, extent: BlockExtent) -> BlockResult:
+    """Measure the noise of a filtered block without looking for cells."""
+    noise = measure_tiles(block.image, block.response, _edges_in_block(plan, extent))
     return BlockResult(tiles=extent.tiles, noise=noise, peaks=None)
 
 
@@ -147,17 +138,6 @@ def own_response(peaks: Peaks, noise: NoiseMap) -> NDArray[np.float64]:
     """Response of every candidate less the background channel's share, ``(n,)``."""
     shared = noise.background_slope * np.maximum(peaks.background.astype(np.float64), 0.0)
     return np.asarray(peaks.response - shared)
-
-
-def _respond(block: NDArray[Any], plan: FilterPlan) -> tuple[F32, F32]:
-    image = bin_block(block, plan.bins)
-    low, high = image.min(), image.max()
-    if not (np.isfinite(low) and np.isfinite(high)):
-        msg = "contains NaN or infinite voxels. Replace them (0 where there is no tissue)."
-        raise ImageError(msg)
-    if low == high:
-        return image, np.zeros_like(image)
-    return image, difference_of_gaussians(image, plan.narrow, plan.wide)
 
 
 def _edges_in_block(plan: FilterPlan, extent: BlockExtent) -> Zyx[NDArray[np.int64]]:

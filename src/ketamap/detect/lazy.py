@@ -20,6 +20,7 @@ from ketamap.core.settings import DetectionSettings
 from ketamap.core.space import Zyx
 from ketamap.core.volume import Volume
 from ketamap.detect.blocks import ReadCost, choose_blocks, single_tiles, voxels_of
+from ketamap.detect.device import Filtered, on_cpu
 from ketamap.detect.kernels import (
     LEAST_Z,
     BlockExtent,
@@ -188,7 +189,7 @@ def _preview(volume: Volume, plan: FilterPlan, workers: int) -> NoiseMap:
     def measure(extent: BlockExtent) -> BlockResult:
         start, stop = voxels_of(extent, plan, volume.grid.shape)
         with _naming(volume.name, start, stop):
-            return measure_tile(volume.read(start, stop), plan, extent)
+            return measure_tile(on_cpu(volume.read(start, stop), plan), plan, extent)
 
     parts = run_all(measure, single_tiles(plan, PREVIEW_TILES), workers)
     tiles = join_tiles(plan.tiles, ((r.tiles, r.noise) for r in parts))
@@ -196,12 +197,12 @@ def _preview(volume: Volume, plan: FilterPlan, workers: int) -> NoiseMap:
 
 
 @contextmanager
-def _naming(names: str, start: Zyx[int], stop: Zyx[int]) -> Iterator[None]:
+def _naming(name: str, start: Zyx[int], stop: Zyx[int]) -> Iterator[None]:
     """Say in an image's error which image and where."""
     try:
         yield
     except ImageError as error:
-        msg = f"{names}, voxels {start} to {stop} (z, y, x): {error}"
+        msg = f"{name}, voxels {start} to {stop} (z, y, x): {error}"
         raise ImageError(msg) from error
 
 
@@ -289,11 +290,14 @@ def _examine(
     preview: NoiseMap,
 ) -> BlockResult:
     start, stop = voxels_of(extent, plan, volume.grid.shape)
-    other = None if background is None else background.read(start, stop)
-    names = volume.name if background is None else f"{volume.name} or {background.name}"
-    with _naming(names, start, stop):
-        block = volume.read(start, stop)
-        return examine_block(block, plan, extent, model=model, preview=preview, background=other)
+
+    def filtered(image: Volume) -> Filtered:
+        with _naming(image.name, start, stop):
+            return on_cpu(image.read(start, stop), plan)
+
+    other = None if background is None else filtered(background).response
+    block = filtered(volume)
+    return examine_block(block, plan, extent, model=model, preview=preview, background=other)
 
 
 def cell_table(found: Survey, min_score: float, **more: NDArray[np.float64]) -> pd.DataFrame:

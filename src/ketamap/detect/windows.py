@@ -14,6 +14,7 @@ from ketamap.core.progress import Progress, silent
 from ketamap.core.space import Zyx, triple
 from ketamap.core.volume import Volume
 from ketamap.detect.blocks import choose_blocks, voxels_of
+from ketamap.detect.device import on_cpu
 from ketamap.detect.filters import bin_block
 from ketamap.detect.kernels import BlockExtent, examine_block
 from ketamap.detect.lazy import Counter, Survey, judge, read_cost, run_all
@@ -185,12 +186,12 @@ def _glimpse(
     block, other = blocks
     start, _ = voxels_of(window, plan, scene.volume.grid.shape)
     result = examine_block(
-        add_spikes(block, start, scene.volume.grid, soma),
+        on_cpu(add_spikes(block, start, scene.volume.grid, soma), plan),
         plan,
         window,
         model=scene.model,
         preview=noise.preview,
-        background=other,
+        background=None if other is None else on_cpu(other, plan).response,
         noise=_tiles(noise.tiles, window),
     )
     assert result.peaks is not None
