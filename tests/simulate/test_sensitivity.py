@@ -3,10 +3,9 @@
 import pytest
 
 from ketamap.core.dosing import Dose, DosingPlan, Subject
-from ketamap.core.errors import InputError
+from ketamap.core.errors import InputError, MissingExtraError
 from ketamap.simulate import sensitivity
 from ketamap.simulate.sensitivity import (
-    MissingExtraError,
     Outcome,
     local_sensitivities,
     morris_screen,

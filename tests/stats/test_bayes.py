@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ketamap.core.errors import DesignError
+from ketamap.core.errors import DesignError, MissingExtraError
 from ketamap.stats import bayes
 from tests.stats.cohorts import tree
 
@@ -70,7 +70,7 @@ def test_noise_that_a_division_shares_is_found(shared):
 def test_without_numpyro_the_pip_line_is_given(monkeypatch):
     monkeypatch.setitem(sys.modules, "numpyro", None)
     table = effects(np.zeros(N), 0.3, np.random.default_rng(0))
-    with pytest.raises(bayes.MissingExtraError, match=r"pip install 'ketamap\[bayes\]'"):
+    with pytest.raises(MissingExtraError, match=r"pip install 'ketamap\[bayes\]'"):
         bayes.shrink(table, BRAIN, contrast=CONTRAST)
 
 

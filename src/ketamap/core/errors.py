@@ -80,5 +80,9 @@ class BalanceError(KetamapError, ArithmeticError):
     """The balance sheet of cells does not add up: a fault of the program."""
 
 
+class MissingExtraError(KetamapError, ImportError):
+    """A package of an optional extra is not installed."""
+
+
 class ResourceError(KetamapError, OSError):
-    """Disk or memory does not suffice for what was asked."""
+    """The disk, memory or GPU does not suffice for what was asked."""

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from ketamap.core.dosing import DosingPlan
-from ketamap.core.errors import InputError
+from ketamap.core.errors import InputError, MissingExtraError
 from ketamap.core.progress import Progress, silent
 from ketamap.core.space import FloatArray
 from ketamap.simulate.draws import NEVER_DRAWN, prior_value
@@ -22,10 +22,6 @@ _TOLERANCE = 1e-8
 _SCREEN_TOLERANCE = 1e-6
 _INNER = (0.05, 0.95)
 """Part of the prior a global method covers."""
-
-
-class MissingExtraError(InputError, ImportError):
-    """An optional package is not installed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

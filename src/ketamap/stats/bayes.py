@@ -23,7 +23,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ketamap.core.atlas import Structures
-from ketamap.core.errors import DesignError, KetamapError
+from ketamap.core.errors import DesignError, KetamapError, MissingExtraError
 from ketamap.core.units import LN2
 from ketamap.stats.rows import listed
 from ketamap.stats.selection import divisions_of
@@ -42,10 +42,6 @@ RHAT_GOOD, RHAT_WORST = 1.01, 1.05
 
 ESS_GOOD, ESS_WORST = 400.0, 100.0
 """The same for the effective sample size (Vehtari 2021: 400 in all chains)."""
-
-
-class MissingExtraError(KetamapError, ImportError):
-    """A package of an optional extra is not installed."""
 
 
 class SamplingError(KetamapError, RuntimeError):
