@@ -78,3 +78,9 @@ def test_the_background_is_registered_where_there_is_one():
     signal, background = (one.registered_image(a) for a in one.animals)
     assert signal == ImageSource(path=Path("signal.tif"), voxel_um=(5.0, 2.0, 2.0), channel=1)
     assert background == ImageSource(path=Path("auto.tif"), voxel_um=(10.0, 8.0, 8.0), channel=0)
+
+
+def test_cells_are_not_told_by_backgrounds_that_some_animals_lack():
+    some = study((animal("m1"), replace(animal("m2"), background=Path("auto.tif"))))
+    with pytest.raises(InputError, match=r"none: m1\."):
+        replace(some, detect_with_background=True)

@@ -344,3 +344,17 @@ def test_a_score_model_is_found_relative_to_the_study_file(tmp_path):
     assert study.score_model == tmp_path / "mine.json"
     write_study(folder / "again.yaml", study)
     assert read_study(folder / "again.yaml") == study
+
+
+def test_cells_are_told_by_the_backgrounds_only_where_the_study_says_so(tmp_path):
+    entry = an_entry()
+    assert not read_study(written(tmp_path, entry)).detect_with_background
+    entry["detection"] = {"background": True}
+    with pytest.raises(InputError, match="none: m0, m1, m2, m3"):
+        read_study(written(tmp_path, entry))
+    for one in entry["animals"]:
+        one["background"] = one["signal"]
+    study = read_study(written(tmp_path, entry))
+    assert study.detect_with_background
+    write_study(tmp_path / "again.yaml", study)
+    assert read_study(tmp_path / "again.yaml") == study

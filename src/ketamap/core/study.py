@@ -101,7 +101,8 @@ class Study:
     Raises
     ------
     InputError
-        If it has no animals or an identifier repeats.
+        If it has no animals, an identifier repeats, or an animal lacks the background image
+        that its cells are to be told by.
     """
 
     name: str
@@ -143,6 +144,9 @@ class Study:
     score_model: Path | None = None
     """Score of cells written by ``ketamap train-detector``; None: the shipped one."""
 
+    detect_with_background: bool = False
+    """Whether what signal and background images share is no cell; they must be sampled alike."""
+
     registration: RegistrationSettings = field(default_factory=RegistrationSettings)
     """How brains are aligned."""
 
@@ -165,6 +169,14 @@ class Study:
         twice = [a for a, n in Counter(one.animal for one in self.animals).items() if n > 1]
         if twice:
             msg = f"Study {self.name!r} names these animals more than once: {', '.join(twice)}."
+            raise InputError(msg)
+        bare = [one.animal for one in self.animals if one.background is None]
+        if self.detect_with_background and bare:
+            msg = (
+                f"Study {self.name!r} detects cells with the background images, but these animals "
+                f"have none: {', '.join(bare)}. Name their `background`, or leave out "
+                "`detection: background`."
+            )
             raise InputError(msg)
 
     def registered_image(self, animal: Animal) -> ImageSource:

@@ -257,8 +257,18 @@ def _check(volume: Volume, background: Volume | None) -> None:
         if image is not None and np.dtype(image.data.dtype).kind not in "uif":
             msg = f"{image.name} has voxels of type {image.data.dtype}; real numbers are needed."
             raise ImageError(msg)
-    if background is None:
-        return
+    if background is not None:
+        require_alike(volume, background)
+
+
+def require_alike(volume: Volume, background: Volume) -> None:
+    """Refuse a background channel that is sampled otherwise than the signal.
+
+    Raises
+    ------
+    ImageError
+        If its shape or spacing differs.
+    """
     if background.grid.shape != volume.grid.shape or not np.allclose(
         background.grid.spacing_um, volume.grid.spacing_um, rtol=1e-3
     ):

@@ -174,7 +174,9 @@ def _study(entry: StudyEntry, folder: Path, faults: _Faults) -> Study | None:
     ]
     if faults.found:
         return None
-    return Study(
+    study: Study | None = faults.attempt(
+        "study",
+        Study,
         name=entry.study,
         note=entry.note,
         atlas=entry.atlas,
@@ -187,16 +189,18 @@ def _study(entry: StudyEntry, folder: Path, faults: _Faults) -> Study | None:
         animals=tuple(one for one in animals if one is not None),
         **parts,
     )
+    return study
 
 
 def _detection(entry: StudyEntry, folder: Path, faults: _Faults) -> dict[str, Any]:
     """Read how cells are found; without the key somata are planted."""
     values = {"spike_ins": SPIKE_INS, **_given(entry.detection)}
-    model = values.pop("model", None)
+    model, background = values.pop("model", None), values.pop("background")
     stated = _stated_file("detection.model", model, folder, faults)
     return {
         "detection": faults.attempt("detection", DetectionSettings, **values),
         "score_model": stated,
+        "detect_with_background": background,
     }
 
 
@@ -370,7 +374,11 @@ def _as_design(design: Design) -> dict[str, Any]:
 
 def _as_detection(study: Study, folder: Path) -> dict[str, Any]:
     model = _written(study.score_model, folder)
-    return {**asdict(study.detection), **({} if model is None else {"model": model})}
+    return {
+        **asdict(study.detection),
+        **({} if model is None else {"model": model}),
+        **({"background": True} if study.detect_with_background else {}),
+    }
 
 
 def _as_tracing(study: Study, folder: Path) -> dict[str, Any] | None:

@@ -48,6 +48,7 @@ class DetectionEntry(_Strict):
     min_score: float | None = None
     spike_ins: int | None = None
     model: str | None = None
+    background: bool = False
 
 
 class RegistrationEntry(_Strict):

@@ -234,6 +234,7 @@ def detect(
     voxel_um: Zyx[float] | None = None,
     channel: int | None = None,
     background: Path | None = None,
+    background_voxel_um: Zyx[float] | None = None,
     background_channel: int | None = None,
     settings: DetectionSettings | None = None,
     model: Path | None = None,
@@ -255,6 +256,8 @@ def detect(
         Channel to use of an image with several.
     background
         Image of the same shape without the label, to tell cells from bright tissue.
+    background_voxel_um
+        Its voxel size; left out: ``voxel_um``.
     background_channel
         Channel to use of a background with several.
     settings
@@ -278,7 +281,9 @@ def detect(
     volume = open_image(image, voxel_um=voxel_um, channel=channel)
     other = None
     if background is not None:
-        other = open_image(background, voxel_um=voxel_um, channel=background_channel)
+        other = open_image(
+            background, voxel_um=background_voxel_um or voxel_um, channel=background_channel
+        )
     given: dict[str, Any] = {
         "background": other,
         "model": score,

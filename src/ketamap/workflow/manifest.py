@@ -93,7 +93,11 @@ def study_settings(study: Study) -> dict[str, Any]:
         "extent": study.extent,
         "voxel_um": study.voxel_um,
         "background_voxel_um": study.background_voxel_um,
-        "detection": {**asdict(study.detection), **_score_model(study)},
+        "detection": {
+            **asdict(study.detection),
+            **_score_model(study),
+            "background": study.detect_with_background,
+        },
         "registration": asdict(study.registration),
         **({} if study.tracing is None else {"tracing": asdict(study.tracing)}),
         "design": asdict(study.design),

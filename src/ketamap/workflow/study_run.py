@@ -10,11 +10,9 @@ from typing import Any
 import pandas as pd
 
 from ketamap.core.errors import InputError, RegistrationError
-from ketamap.core.space import VoxelGrid
 from ketamap.core.study import Animal, Study
 from ketamap.core.tables import ANIMALS, REGIONS
 from ketamap.io.files import hash_file, remove_partial, replacing
-from ketamap.io.images import open_image
 from ketamap.io.manifests import read_json
 from ketamap.io.studies import animals_table, check_groups, read_study
 from ketamap.io.tables import read_table, write_table
@@ -30,9 +28,9 @@ from ketamap.workflow.manifest import write_manifest
 from ketamap.workflow.progress import Quiet, Reporter
 from ketamap.workflow.quantification import QuantifyFiles, quantify
 from ketamap.workflow.spike_check import spikes_path
+from ketamap.workflow.study_checks import require_detectable, signal_volume
 from ketamap.workflow.trace_pictures import picture_traces, require_regions
 from ketamap.workflow.tracing import trace
-from ketamap.workflow.training import read_model
 from ketamap.workflow.workers import (
     default_workers,
     open_workers,
@@ -108,7 +106,7 @@ def run(
     if study.trace_regions:
         atlas = open_atlas(study.atlas, atlas_dir=study.atlas_dir)
         require_regions(study.trace_regions, atlas.structures)
-    _require_model(study)
+    require_detectable(study)
     if scheduler is None:
         require_memory(memory_bytes)
     if workers is None:
@@ -149,6 +147,7 @@ def brain_tasks(study: Study, animal: Animal, out: Path, *, memory_bytes: int) -
     arguments: dict[str, Any] = {"study": study, "animal": animal, "folder": out / folder}
     traced = study.tracing is not None
     image = study.registered_image(animal)
+    background = animal.background if study.detect_with_background else None
 
     def digests(*names: str) -> dict[str, str]:
         return {name: hash_file(out / folder / name) for name in names}
@@ -183,6 +182,9 @@ def brain_tasks(study: Study, animal: Animal, out: Path, *, memory_bytes: int) -
                 "channel": study.signal_channel,
                 "settings": asdict(study.detection),
                 "model": study.score_model and hash_file(study.score_model),
+                "background": background and hash_file(background),
+                "background_voxel_um": study.background_voxel_um if background else None,
+                "background_channel": study.background_channel if background else None,
             },
             outputs=tuple(f"{folder}/{name}" for name in _detected(study)),
             weight=_WEIGHTS["detect"],
@@ -195,7 +197,7 @@ def brain_tasks(study: Study, animal: Animal, out: Path, *, memory_bytes: int) -
             arguments=arguments,
             inputs=lambda: {
                 **digests("registration", "detected.parquet", *([TRACE] if traced else [])),
-                "seen": _signal_grid(study, animal),
+                "seen": signal_volume(study, animal).grid,
                 "pictures": study.trace_regions if traced else None,
             },
             needs=tuple(
@@ -212,28 +214,6 @@ def _detected(study: Study) -> tuple[str, ...]:
     """Name what detection leaves in an animal's folder."""
     cells = Path("detected.parquet")
     return (cells.name, spikes_path(cells).name) if study.detection.spike_ins else (cells.name,)
-
-
-def _require_model(study: Study) -> None:
-    """Refuse a score model that is not for this study's somata and images, before the work.
-
-    Raises
-    ------
-    InputError
-        If it is no model of this version, or for another soma diameter or kind of voxel.
-    """
-    if study.score_model is None:
-        return
-    from ketamap.detect.scale import plan_filters
-
-    diameter_um, model = study.detection.soma_diameter_um, read_model(study.score_model)
-    for animal in study.animals:
-        coarse = plan_filters(_signal_grid(study, animal), diameter_um).coarse
-        try:
-            model.require_fit(diameter_um=diameter_um, coarse=coarse)
-        except InputError as error:
-            msg = f"detection.model {study.score_model}, animal {animal.animal}: {error}"
-            raise InputError(msg) from error
 
 
 def _outputs(study: Study) -> tuple[str, ...]:
@@ -296,6 +276,9 @@ def detect_animal(*, study: Study, animal: Animal, folder: Path, memory_bytes: i
         out=folder / "detected.parquet",
         voxel_um=study.voxel_um,
         channel=study.signal_channel,
+        background=animal.background if study.detect_with_background else None,
+        background_voxel_um=study.background_voxel_um,
+        background_channel=study.background_channel,
         settings=study.detection,
         model=study.score_model,
         memory_bytes=memory_bytes,
@@ -325,7 +308,7 @@ def quantify_animal(*, study: Study, animal: Animal, folder: Path) -> None:
         axons=folder / TRACE if traced else None,
         out=folder / "regions.parquet",
         animal=animal.animal,
-        seen=_signal_grid(study, animal),
+        seen=signal_volume(study, animal).grid,
         files=QuantifyFiles(
             cells=folder / "cells.parquet",
             cells_balance=folder / "balance.json",
@@ -344,10 +327,6 @@ def quantify_animal(*, study: Study, animal: Animal, folder: Path) -> None:
             voxel_um=study.voxel_um,
             channel=study.signal_channel,
         )
-
-
-def _signal_grid(study: Study, animal: Animal) -> VoxelGrid:
-    return open_image(animal.signal, voxel_um=study.voxel_um, channel=study.signal_channel).grid
 
 
 def collect_regions(study: Study, out: Path) -> None:
