@@ -105,7 +105,7 @@ def test_the_background_channel_takes_its_share_of_the_response():
     image = cell_image(SHAPE, [(20, 30, 30)], sigma=1.8)
     rough = cell_image(SHAPE, [], sigma=1.0, noise=40.0, base=0.0, seed=4)
     plan, extent = plan_and_extent(image)
-    other = on_cpu(image + 2 * rough, plan).response
+    other = on_cpu(image + 2 * rough, plan)
     both = examine_block(on_cpu(image + rough, plan), plan, extent, model=None, background=other)
     noise = map_noise(both.noise, plan.tile_edges, 0.01)
     assert 0.4 < noise.background_slope < 0.6

@@ -1,10 +1,13 @@
 """ketamap.detect.noise"""
 
+from dataclasses import fields
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ketamap.detect.device import Filtered
 from ketamap.detect.noise import (
     TileNoise,
     fit_line,
@@ -24,9 +27,13 @@ def noise_block(sd, level=100.0, seed=0):
     return np.full(response.shape, level, dtype=np.float32), response
 
 
+def block_of(image, response):
+    return Filtered(image=image, response=response.astype(np.float32))
+
+
 @pytest.mark.parametrize("sd", [0.5, 20.0])
 def test_the_noise_of_a_tile_is_its_standard_deviation(sd):
-    tiles = measure_tiles(*noise_block(sd), EDGES)
+    tiles = measure_tiles(block_of(*noise_block(sd)), EDGES)
     np.testing.assert_allclose(tiles.sigma, sd, rtol=0.12)
     np.testing.assert_allclose(tiles.level, 100.0)
 
@@ -34,22 +41,53 @@ def test_the_noise_of_a_tile_is_its_standard_deviation(sd):
 def test_bright_cells_in_a_tile_hardly_raise_its_noise():
     image, response = noise_block(1.0)
     response[::5, ::5, ::5] += 100.0
-    assert measure_tiles(image, response, EDGES).sigma.max() < 1.2
+    assert measure_tiles(block_of(image, response), EDGES).sigma.max() < 1.2
 
 
 def test_empty_and_constant_tiles_have_no_noise_of_their_own():
     image, response = noise_block(1.0)
     image[:16], response[:16] = 0.0, 0.0
-    tiles = measure_tiles(image, response, EDGES)
+    tiles = measure_tiles(block_of(image, response), EDGES)
     assert np.all(np.isnan(tiles.sigma[0]))
     assert np.all(np.isfinite(tiles.sigma[1]))
 
 
-def test_the_share_of_the_background_channel_is_found():
-    image, response = noise_block(1.0)
-    shared = noise_block(5.0, seed=1)[1]
-    tiles = measure_tiles(image, response + 0.6 * shared, EDGES, background=shared)
-    np.testing.assert_allclose(tiles.slope, 0.6, atol=0.03)
+def background_slope(response, background, white):
+    """Noise of a block with a background of grain 1, which gives its response ``white``."""
+    level, grain = noise_block(1.0, seed=9)
+    tiles = measure_tiles(
+        block_of(level, response),
+        EDGES,
+        background=block_of(level + grain, background),
+        white_gain=white,
+    )
+    return map_noise(tiles, EDGES, 0.01)
+
+
+@pytest.mark.parametrize("noise", [0.5, 5.0, 10.0])
+def test_the_share_of_the_background_channel_is_found_however_noisy_it_is(noise):
+    shared, mine, its = (noise_block(sd, seed=k)[1] for k, sd in enumerate((5.0, 3.0, noise)))
+    found = background_slope(0.6 * shared + mine, shared + its, white=noise)
+    assert found.background_slope == pytest.approx(0.6, abs=0.05 + 0.01 * noise)
+
+
+def test_what_two_channels_share_from_bin_to_bin_does_not_steepen_the_slope():
+    shared = noise_block(5.0)[1]
+    assert background_slope(0.6 * shared, shared, white=5.0).background_slope == pytest.approx(0.6)
+
+
+def test_a_background_that_shares_nothing_takes_nothing():
+    mine, its = noise_block(3.0)[1], noise_block(5.0, seed=1)[1]
+    assert background_slope(mine, its, white=5.0).background_slope < 0.3
+
+
+@pytest.mark.parametrize("gain", [0.25, 4.0])
+def test_the_slope_follows_the_gain_of_either_channel(gain):
+    shared, mine, its = (noise_block(sd, seed=k)[1] for k, sd in enumerate((5.0, 3.0, 4.0)))
+    before = background_slope(shared + mine, shared + its, 4.0).background_slope
+    brighter = background_slope(gain * (shared + mine), shared + its, 4.0).background_slope
+    dimmer = background_slope(shared + mine, gain * (shared + its), 4.0 * gain).background_slope
+    np.testing.assert_allclose([brighter / gain, dimmer * gain], before, rtol=2e-3)
 
 
 @settings(deadline=None, max_examples=40)
@@ -81,7 +119,9 @@ def test_a_quarter_of_wild_tiles_does_not_turn_the_prior():
 def tile_row(sigma, level):
     sigma, level = np.array(sigma, dtype=float), np.array(level, dtype=float)
     shape = (1, 1, len(sigma))
-    tiles = TileNoise(sigma.reshape(shape), level.reshape(shape), np.zeros(shape), np.ones(shape))
+    known = {"sigma": sigma.reshape(shape), "level": level.reshape(shape)}
+    others = {f.name: np.zeros(shape) for f in fields(TileNoise) if f.name not in known}
+    tiles = TileNoise(**known, **others | {"white": np.ones(shape)})
     edges = (np.array([0, 10]), np.array([0, 10]), np.arange(len(sigma) + 1) * 10)
     return tiles, edges
 
@@ -118,11 +158,12 @@ def test_a_volume_without_any_filled_tile_has_the_floor_as_noise():
 
 
 def test_tiles_of_blocks_join_into_one_lattice():
-    part = TileNoise(*(np.ones((1, 1, 2)) for _ in range(4)))
+    part = TileNoise(**{f.name: np.ones((1, 1, 2)) for f in fields(TileNoise)})
     where = (slice(0, 1), slice(1, 2), slice(1, 3))
     whole = join_tiles((1, 2, 3), [(where, part)])
     assert np.isnan(whole.sigma).sum() == 4
-    assert whole.sigma[where].sum() == 2
+    for one in fields(TileNoise):
+        assert getattr(whole, one.name)[where].sum() == 2
 
 
 @pytest.mark.parametrize("sd", [0.5, 20.0])

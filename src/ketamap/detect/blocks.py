@@ -22,8 +22,8 @@ BASE_BYTES = 400 * 2**20
 BYTES_PER_BIN = 12
 """Float32 image and response, rows on their way from one to the other, samples of noise tiles."""
 
-BYTES_PER_BACKGROUND_BIN = 4
-"""The background's response; its other arrays are there when the signal's are not."""
+BYTES_PER_BACKGROUND_BIN = 8
+"""The background's image and response; the signal is filtered when these two are there."""
 
 STORED_IN_FLIGHT = 4
 """Stored chunks being decoded beside the block that they are copied into."""

@@ -62,7 +62,7 @@ def examine_block(
     *,
     model: ScoreModel | None,
     preview: NoiseMap | None = None,
-    background: F32 | None = None,
+    background: Filtered | None = None,
     noise: TileNoise | None = None,
 ) -> BlockResult:
     """Measure the noise of a filtered block and list its candidate cells.
@@ -80,7 +80,7 @@ def examine_block(
     preview
         Noise by brightness from a few tiles, the same for all blocks.
     background
-        Response of the background channel, of the same shape.
+        The background channel, of the same shape.
     noise
         Noise of the extent's tiles where it is known; left out: measured here. With it the core
         may be smaller than its tiles.
@@ -88,7 +88,7 @@ def examine_block(
     image, response = block.image, block.response
     edges = _edges_in_block(plan, extent)
     if noise is None:
-        noise = measure_tiles(image, response, edges, background=background)
+        noise = measure_tiles(block, edges, background=background, white_gain=plan.white_gain)
     tile_of = _tiles_of(edges, response.shape)
     index = _candidates(response, noise, extent, tile_of, plan, preview)
     level = ring_level(image, index, plan.ring)
@@ -108,7 +108,7 @@ def examine_block(
         level=level.astype(np.float32),
         background=np.zeros(len(index), np.float32)
         if background is None
-        else background[tuple(index.T)],
+        else background.response[tuple(index.T)],
         white=white.astype(np.float32),
         evidence=features if model is None else model.local_part(features),
     )
@@ -117,7 +117,7 @@ def examine_block(
 
 def measure_tile(block: Filtered, plan: FilterPlan, extent: BlockExtent) -> BlockResult:
     """Measure the noise of a filtered block without looking for cells."""
-    noise = measure_tiles(block.image, block.response, _edges_in_block(plan, extent))
+    noise = measure_tiles(block, _edges_in_block(plan, extent))
     return BlockResult(tiles=extent.tiles, noise=noise, peaks=None)
 
 

@@ -305,7 +305,7 @@ def _examine(
         with _naming(image.name, start, stop):
             return on_cpu(image.read(start, stop), plan)
 
-    other = None if background is None else filtered(background).response
+    other = None if background is None else filtered(background)
     block = filtered(volume)
     return examine_block(block, plan, extent, model=model, preview=preview, background=other)
 

@@ -9,7 +9,7 @@ with cells sets its own standard, and multiplying or shifting all intensities ch
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from ketamap.core.space import Zyx
+from ketamap.detect.device import Filtered
 
 F32 = NDArray[np.float32]
 
@@ -46,11 +47,18 @@ RATIO_LIMITS = (0.8, 1.3)
 TILE_EXCESS_AT_MOST = 2.5
 """A tile's own measurement is never undercut by more than this factor."""
 
+CALM = 3.0
+"""Responses within this many standard deviations say what two channels share: no cell does."""
+
+LEAST_SHARED = 0.05
+"""Part of the background's response that is not noise, at least: where there is less to compare
+the slope is taken lower, not higher."""
+
 ROUNDING = 4e-6
 """Responses below this fraction of the brightness are float32 rounding, not image."""
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(frozen=True, eq=False, slots=True, kw_only=True)
 class TileNoise:
     """Noise and brightness of tiles; arrays of one shape, NaN where a tile is empty."""
 
@@ -60,36 +68,49 @@ class TileNoise:
     level: NDArray[np.float64]
     """Median intensity: cells hardly move it."""
 
-    slope: NDArray[np.float64]
-    """Response per response of the background channel; 0 without one."""
+    own: NDArray[np.float64]
+    """Mean square of the response, where neither it nor the background's stands out; this and
+    the next three are 0 without a background."""
+
+    joint: NDArray[np.float64]
+    """Mean product of the two responses there."""
+
+    other: NDArray[np.float64]
+    """Mean square of the background's there."""
+
+    other_white: NDArray[np.float64]
+    """What white noise gives of that."""
 
     white: NDArray[np.float64]
     """Standard deviation of white noise in a bin, in intensity units."""
 
 
 def measure_tiles(
-    image: F32,
-    response: F32,
+    block: Filtered,
     edges: Zyx[NDArray[np.int64]],
     *,
-    background: F32 | None = None,
+    background: Filtered | None = None,
+    white_gain: float = 1.0,
 ) -> TileNoise:
     """Measure the noise of each tile of a block.
 
     Parameters
     ----------
-    image, response
-        Shape ``(z, y, x)``: the binned image and its difference of Gaussians.
+    block
+        The binned image and its difference of Gaussians.
     edges
         Borders of the tiles in this block's bins.
     background
-        Response of the background channel, same shape.
+        The background channel, same shape.
+    white_gain
+        Standard deviation of the response to white noise of standard deviation 1.
 
     Returns
     -------
     TileNoise
         One value per tile. A tile that is empty (zero, or constant up to rounding) is NaN.
     """
+    image, response = block.image, block.response
     shape = tuple(len(e) - 1 for e in edges)
     out = _no_tiles(shape)
     for tile in np.ndindex(*shape):
@@ -104,8 +125,10 @@ def measure_tiles(
         out.white[tile] = white_noise(image[_whole(edges, tile)])
         if background is not None:
             filled = np.abs(response[where]) > ROUNDING * np.abs(image[where])
-            calm = response[where][filled], background[where][filled]
-            out.slope[tile] = _slope(*calm, low, middle)
+            both = response[where][filled], background.response[where][filled]
+            out.own[tile], out.joint[tile], out.other[tile] = _moments(*both)
+            white = white_noise(background.image[_whole(edges, tile)])
+            out.other_white[tile] = (white_gain * white) ** 2
     return out
 
 
@@ -210,17 +233,37 @@ def _whole(edges: Zyx[NDArray[np.int64]], tile: tuple[int, ...]) -> tuple[slice,
 
 
 def _no_tiles(shape: tuple[int, ...]) -> TileNoise:
+    empty = {name: np.full(shape, np.nan) for name in ("sigma", "level")}
     return TileNoise(
-        np.full(shape, np.nan), np.full(shape, np.nan), np.zeros(shape), np.zeros(shape)
+        **empty, **{f.name: np.zeros(shape) for f in fields(TileNoise) if f.name not in empty}
     )
 
 
-def _slope(response: F32, background: F32, low: float, middle: float) -> float:
-    """Least-squares slope through zero where the response is within three deviations."""
-    calm = np.abs(response - middle) < 3.0 * (middle - low)
+def _moments(response: F32, background: F32) -> tuple[float, float, float]:
+    """Mean square, product and square of two responses where neither stands out."""
+    calm = np.ones(response.shape, dtype=bool)
+    for values in (response, background):
+        low, middle = np.quantile(values, (LOWER_QUANTILE, 0.5))
+        calm &= np.abs(values - middle) < CALM * (middle - low)
+    if not calm.any():
+        return 0.0, 0.0, 0.0
     r, b = response[calm].astype(np.float64), background[calm].astype(np.float64)
-    power = float(np.sum(b * b))
-    return float(np.sum(r * b)) / power if power > 0.0 else 0.0
+    return float(np.mean(r * r)), float(np.mean(r * b)), float(np.mean(b * b))
+
+
+def _shared_slope(tiles: TileNoise) -> float:
+    """Response per response of the background, in what the two share.
+
+    Least squares, with the background's white noise taken off its square: noise in a regressor
+    flattens the slope (Fuller 1987, Measurement Error Models, section 1.2). What the two share
+    from bin to bin is taken for noise as well, so the slope is held below that of the inverse
+    regression, which no true slope exceeds (Frisch 1934, Statistical Confluence Analysis).
+    """
+    own, joint, other = (float(np.sum(v)) for v in (tiles.own, tiles.joint, tiles.other))
+    if joint <= 0.0:
+        return 0.0
+    shared = max(other - float(np.sum(tiles.other_white)), LEAST_SHARED * other)
+    return min(joint / shared, own / joint)
 
 
 def _lattice(edges: Zyx[NDArray[np.int64]], tile: tuple[int, ...]) -> tuple[slice, ...]:
@@ -315,7 +358,7 @@ def map_noise(tiles: TileNoise, edges: Zyx[NDArray[np.int64]], floor: float) -> 
         tile_sigma=np.where(filled, tiles.sigma, 0.0),
         brightest=ndimage.maximum_filter(np.where(filled, tiles.level, -np.inf), size=3),
         centres=(z, y, x),
-        background_slope=max(0.0, float(np.median(tiles.slope[filled]))) if len(level) else 0.0,
+        background_slope=_shared_slope(tiles),
     )
 
 
@@ -353,8 +396,6 @@ def join_tiles(shape: Zyx[int], parts: Iterable[tuple[Zyx[slice], Any]]) -> Tile
     """
     whole = _no_tiles(shape)
     for where, part in parts:
-        whole.sigma[where] = part.sigma
-        whole.level[where] = part.level
-        whole.slope[where] = part.slope
-        whole.white[where] = part.white
+        for one in fields(TileNoise):
+            getattr(whole, one.name)[where] = getattr(part, one.name)
     return whole

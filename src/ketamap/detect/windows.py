@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from math import ceil, floor, prod
 from typing import Any
 
@@ -191,7 +191,7 @@ def _glimpse(
         window,
         model=scene.model,
         preview=noise.preview,
-        background=None if other is None else on_cpu(other, plan).response,
+        background=None if other is None else on_cpu(other, plan),
         noise=_tiles(noise.tiles, window),
     )
     assert result.peaks is not None
@@ -205,5 +205,4 @@ def _glimpse(
 
 
 def _tiles(tiles: TileNoise, window: BlockExtent) -> TileNoise:
-    where = window.tiles
-    return TileNoise(tiles.sigma[where], tiles.level[where], tiles.slope[where], tiles.white[where])
+    return TileNoise(**{f.name: getattr(tiles, f.name)[window.tiles] for f in fields(tiles)})
