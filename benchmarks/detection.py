@@ -90,6 +90,8 @@ def match(found, truth, within_um):
     near = cKDTree(found).sparse_distance_matrix(
         cKDTree(truth), within_um, output_type="coo_matrix"
     )
+    if near.nnz == 0:
+        return np.empty(0, int), np.empty(0, int)
     n, m = len(found), len(truth)
     links = coo_matrix((np.ones(near.nnz), (near.row, near.col + n)), shape=(n + m, n + m))
     _, group = connected_components(links, directed=False)
@@ -106,8 +108,6 @@ def match(found, truth, within_um):
         real = cost[i, j] < 1e6
         pairs_f.append(fs[i[real]])
         pairs_t.append(ts[j[real]])
-    if not pairs_f:
-        return np.empty(0, int), np.empty(0, int)
     return np.concatenate(pairs_f), np.concatenate(pairs_t)
 
 

@@ -26,7 +26,7 @@ DEFAULT_CASES = ("5/2/2, sharp", "5/2/2, wide", "10/5/5, sharp")
 
 PEERS = {
     "cellfinder": [{}, *({"n_sds_above_mean_thresh": n} for n in (6.0, 5.0, 4.0, 3.0))],
-    "blob_dog": [{}, *({"threshold": t} for t in (0.04, 0.06, 0.08, 0.12, 0.16, 0.2))],
+    "blob_dog": [{}, *({"threshold": t} for t in (0.04, 0.06, 0.08, 0.12, 0.16, 0.2, 0.25, 0.3))],
 }
 """Settings of each peer, its defaults first."""
 
