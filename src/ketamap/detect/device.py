@@ -17,6 +17,17 @@ F32 = NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True)
+class Tops:
+    """Maxima of a block however low, above 0; flat indices into its response, rising."""
+
+    plain: NDArray[np.int64]
+    """Maxima of the response."""
+
+    sharp: NDArray[np.int64]
+    """Maxima of the sharpened response that are not beside one of those."""
+
+
+@dataclass(frozen=True, eq=False, slots=True, kw_only=True)
 class Filtered:
     """A block, binned and filtered; arrays of shape ``ceil(block / bins)``."""
 
@@ -25,6 +36,9 @@ class Filtered:
 
     response: F32
     """Its difference of Gaussians."""
+
+    tops: Tops | None = None
+    """Its maxima, where they have been looked for."""
 
 
 Device: TypeAlias = Callable[[NDArray[Any], FilterPlan], Filtered]

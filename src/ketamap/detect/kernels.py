@@ -8,11 +8,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ketamap.core.space import Zyx, triple
-from ketamap.detect.device import F32, Filtered
+from ketamap.detect.device import Filtered
 from ketamap.detect.features import FEATURES, LIMITS, describe
 from ketamap.detect.model import ScoreModel
 from ketamap.detect.noise import ROUNDING, TILE_EXCESS_AT_MOST, NoiseMap, TileNoise, measure_tiles
-from ketamap.detect.peaks import Peaks, maxima, parabola_tops, ring_level, sharp_neighbourhoods
+from ketamap.detect.peaks import (
+    Peaks,
+    maxima,
+    maxima_among,
+    parabola_tops,
+    ring_level,
+    sharp_neighbourhoods,
+)
 from ketamap.detect.scale import FilterPlan
 
 LEAST_Z = 3.5
@@ -90,7 +97,7 @@ def examine_block(
     if noise is None:
         noise = measure_tiles(block, edges, background=background, white_gain=plan.white_gain)
     tile_of = _tiles_of(edges, response.shape)
-    index = _candidates(response, noise, extent, tile_of, plan, preview)
+    index = _candidates(block, noise, extent, tile_of, plan, preview)
     level = ring_level(image, index, plan.ring)
     white = _white_at(index, noise, tile_of, plan.white_gain)
     least = np.maximum(ROUNDING * np.abs(level), LEAST_Z * plan.white_gain * white)
@@ -158,7 +165,7 @@ def _tiles_of(edges: Zyx[NDArray[np.int64]], shape: tuple[int, ...]) -> Zyx[NDAr
 
 
 def _candidates(
-    response: F32,
+    block: Filtered,
     noise: TileNoise,
     extent: BlockExtent,
     tile_of: Zyx[NDArray[np.int64]],
@@ -173,7 +180,10 @@ def _candidates(
         triple(int(c - s) for c, s in zip(core, extent.start, strict=True))
         for core in (extent.core_start, extent.core_stop)
     )
-    return maxima(response, lowest.astype(np.float32), tile_of, first, last)
+    where = (lowest.astype(np.float32), tile_of, first, last)
+    if block.tops is None:
+        return maxima(block.response, *where)
+    return maxima_among(block.tops, block.response, *where)
 
 
 def _white_at(

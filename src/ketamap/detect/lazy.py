@@ -20,7 +20,7 @@ from ketamap.core.settings import DetectionSettings
 from ketamap.core.space import Zyx
 from ketamap.core.volume import Volume
 from ketamap.detect.blocks import ReadCost, choose_blocks, single_tiles, voxels_of
-from ketamap.detect.device import Filtered, on_cpu
+from ketamap.detect.device import Device, Filtered, on_cpu
 from ketamap.detect.kernels import (
     LEAST_Z,
     BlockExtent,
@@ -71,7 +71,7 @@ def find_cells(
     model
         Says how likely a candidate is a cell; left out: `default_model`.
     resources
-        Memory and threads; left out: `Resources` as it is.
+        Memory, threads and device; left out: those of `Resources`.
     progress
         Told the number of blocks done and in all.
 
@@ -89,7 +89,8 @@ def find_cells(
     InputError
         If a soma is smaller than a voxel, or ``model`` was made for somata of another diameter.
     ResourceError
-        If the smallest possible block does not fit; nothing has been read by then.
+        If the smallest possible block does not fit; nothing has been read by then. Or if the
+        device has too little memory for a block.
     """
     coarse = plan_filters(volume.grid, settings.soma_diameter_um).coarse
     model = model or default_model(coarse=coarse)
@@ -171,7 +172,8 @@ def survey(
     preview = _preview(volume, plan, resources.workers)
 
     def examine(extent: BlockExtent) -> BlockResult:
-        result = _examine(volume, background, plan, extent, model=model, preview=preview)
+        block, other = _filtered(volume, background, plan, extent, resources.device)
+        result = examine_block(block, plan, extent, model=model, preview=preview, background=other)
         count.add()
         return result
 
@@ -290,24 +292,22 @@ def read_cost(volume: Volume, background: Volume | None) -> ReadCost:
     )
 
 
-def _examine(
+def _filtered(
     volume: Volume,
     background: Volume | None,
     plan: FilterPlan,
     extent: BlockExtent,
-    *,
-    model: ScoreModel | None,
-    preview: NoiseMap,
-) -> BlockResult:
+    device: Device,
+) -> tuple[Filtered, Filtered | None]:
+    """Filter a block of the signal and of the background."""
     start, stop = voxels_of(extent, plan, volume.grid.shape)
 
-    def filtered(image: Volume) -> Filtered:
+    def read(image: Volume) -> Filtered:
         with _naming(image.name, start, stop):
-            return on_cpu(image.read(start, stop), plan)
+            return device(image.read(start, stop), plan)
 
-    other = None if background is None else filtered(background)
-    block = filtered(volume)
-    return examine_block(block, plan, extent, model=model, preview=preview, background=other)
+    other = None if background is None else read(background)
+    return read(volume), other
 
 
 def cell_table(found: Survey, min_score: float, **more: NDArray[np.float64]) -> pd.DataFrame:

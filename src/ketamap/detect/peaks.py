@@ -11,6 +11,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from ketamap.core.space import Zyx
+from ketamap.detect.device import Tops
 from ketamap.detect.noise import select
 
 F32 = NDArray[np.float32]
@@ -92,6 +93,27 @@ def maxima(
         if n <= room:
             return found[:n]
         room = n
+
+
+def maxima_among(
+    tops: Tops,
+    response: F32,
+    lowest: F32,
+    tile_of: Zyx[NDArray[np.int64]],
+    start: Zyx[int],
+    stop: Zyx[int],
+) -> NDArray[np.int64]:
+    """Choose what `maxima` finds among the maxima of a whole block."""
+    flat = np.concatenate([tops.plain, tops.sharp])
+    factor = np.repeat([1.0, SHARP_LIMIT], [len(tops.plain), len(tops.sharp)])
+    height = response.ravel()[flat]
+    high = height > lowest.min()  # spares the rest of the work for most
+    flat, factor, height = flat[high], factor[high], height[high]
+    index = np.stack(np.unravel_index(flat, response.shape), axis=1)
+    z, y, x = (tile[index[:, axis]] for axis, tile in enumerate(tile_of))
+    kept = height > factor * lowest[z, y, x]
+    kept &= np.all((index >= start) & (index < np.asarray(stop)), axis=1)
+    return np.asarray(index[kept][np.argsort(flat[kept])], dtype=np.int64)
 
 
 @njit(nogil=True, cache=True)

@@ -1,10 +1,11 @@
-"""What detection may use of a machine; nothing here changes what is found."""
+"""What detection may use of a machine: nothing here changes what is found."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from ketamap.core.errors import InputError
+from ketamap.detect.device import Device, on_cpu
 
 DEFAULT_MEMORY_BYTES = 4 * 2**30
 """Memory that detection may use, bytes."""
@@ -12,7 +13,7 @@ DEFAULT_MEMORY_BYTES = 4 * 2**30
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resources:
-    """Memory and threads of one run.
+    """Memory, threads and device of one run.
 
     Raises
     ------
@@ -25,6 +26,9 @@ class Resources:
 
     workers: int = 1
     """Threads; the kernels release the interpreter lock."""
+
+    device: Device = on_cpu
+    """What filters the blocks: this, or `ketamap.detect.gpu.open_device` of ``gpu``."""
 
     def __post_init__(self) -> None:
         if self.workers < 1:
