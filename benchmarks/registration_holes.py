@@ -7,12 +7,14 @@ KETAMAP_TEST_DATA::
 
 A ball of 4 mm is cut out of one hemisphere, or a tear of 1 mm into it (`registration_cases.torn`);
 the same brain whole stands beside them.  Each is aligned as an image without a mask, and with a
-mask of its true tissue; the brain with the ball also with every hole left in the metric.  Prints
-the error (median / 95th percentile) in all tissue and within 700 um of the hole, and the volume
-of the hole, of what was found of it, and of what was found elsewhere, mm3.
+mask of its true tissue; the brain with the ball also with every hole left in the metric, and with
+the hole left in the metric of the refits alone.  Prints the error (median / 95th percentile) in all
+tissue and within 700 um of the hole, beside the median of the estimated error there, and the
+volume of the hole, of what was found of it, and of what was found elsewhere, mm3.
 """
 
 import sys
+from dataclasses import replace
 from unittest import mock
 
 import numpy as np
@@ -24,6 +26,7 @@ from ketamap.core.space import ATLAS_ORIENTATION
 from ketamap.register import align
 from ketamap.register.engine import Picture
 from ketamap.register.prepare import enhance
+from ketamap.register.refits import estimate_error
 from registration import ccf, true_places
 from registration_cases import made_brain, shown, torn, whole, without_sharp
 
@@ -57,33 +60,41 @@ def all_of_it(upright, *_):
     return Picture(image=enhance(upright.image), grid=upright.grid)
 
 
+def refits_see_all_of_it(fitted, reference, moving, **how):
+    """Estimate the error with the hole left in the metric."""
+    return estimate_error(fitted, reference, replace(moving, hole=None), **how)
+
+
 def show(label, case, um, tissue=None):
-    settings = RegistrationSettings(resolution_um=um, refits=0)
+    settings = RegistrationSettings(resolution_um=um)
     found = align(
         case.volume, case.atlas, orientation=ATLAS_ORIENTATION, tissue=tissue, settings=settings
     )
     sample, places = true_places(case)
     error = np.linalg.norm(found.transform.to_atlas(sample) - places, axis=1)
+    estimate = found.error.at(found.transform.to_atlas(sample))
     lost = case.atlas.brain_mask & ~case.present
     text = ""
     if lost.any():
         away = ndimage.distance_transform_edt(~lost, sampling=case.atlas.grid.spacing_um)
         index, _ = case.atlas.grid.nearest_index(places)
-        near = error[away[tuple(index.T)] <= NEAR_UM]
+        near = away[tuple(index.T)] <= NEAR_UM
+        around, guess = error[near], estimate[near]
         hole = ~true_tissue(case).present
         seen = np.zeros_like(hole) if found.tissue is None else ~found.tissue.present
         if seen.shape == hole.shape:
             each = case.volume.grid.voxel_volume_mm3
             text = (
-                f"  near {np.nanmedian(near):4.0f} /{np.nanpercentile(near, 95):5.0f}  hole "
+                f"  near {np.nanmedian(around):4.0f} /{np.nanpercentile(around, 95):5.0f} "
+                f"(estimate {np.nanmedian(guess):3.0f})  hole "
                 f"{hole.sum() * each:.1f}, found {(hole & seen).sum() * each:.1f}, elsewhere "
                 f"{(seen & ~hole).sum() * each:.2f} mm3"
             )
     q = found.quality
     print(
         f"{case.name:24s} {label:14s} all {np.nanmedian(error):4.0f} /"
-        f"{np.nanpercentile(error, 95):5.0f}{text}  J {q.least_jacobian:.2f} LNCC {q.lncc:.2f} "
-        f"{q.verdict}",
+        f"{np.nanpercentile(error, 95):5.0f} (estimate {np.nanmedian(estimate):3.0f}){text}  "
+        f"J {q.least_jacobian:.2f} LNCC {q.lncc:.2f} {q.verdict}",
         flush=True,
     )
 
@@ -98,6 +109,8 @@ def main():
         show("true mask", case, um, true_tissue(case))
     with mock.patch("ketamap.register.align.seen_picture", all_of_it):
         show("all in metric", holed(atlas, seed), um)
+    with mock.patch("ketamap.register.align.estimate_error", refits_see_all_of_it):
+        show("refits see all", holed(atlas, seed), um)
 
 
 if __name__ == "__main__":

@@ -15,9 +15,11 @@ from ketamap.register.refits import (
     ERROR_SHARES,
     GAIN_MIDDLE,
     GAIN_WIDTH,
+    _bent,
     disturbance,
     estimate_error,
     expected_error,
+    spread_of,
     structure,
 )
 from tests.register.scenes import toy_atlas, warped
@@ -71,40 +73,54 @@ def test_a_fit_that_is_off_is_estimated_worse_than_the_true_one():
     assert error_um[1] > 1.3 * error_um[0]
 
 
-def steps_of(mean_um, spread_um):
-    """Four refits at one place: a common step, and opposite steps of some length around it."""
-    around = np.array([[1.0, 0, 0], [-1.0, 0, 0], [0, 1.0, 0], [0, -1.0, 0]])
-    return (np.array([0.0, 0.0, mean_um]) + spread_um * around)[:, None, :]
-
-
 EVEN = np.ones(1)
-BETTER, WORSE = 0.3, -1.0
+BETTER, WORSE = 0.5, -1.0
 """Gains of refits that better a first fit, and of refits that come nowhere near it."""
 
 
+def um(value):
+    return np.array([value])
+
+
 def test_refits_that_better_a_fit_put_its_error_at_their_distance():
-    error = expected_error(steps_of(300.0, 40.0), BETTER, EVEN)
-    distance = np.hypot(300.0, 40.0)
-    np.testing.assert_allclose(error, ERROR_SHARES[1] * distance, rtol=1e-3)
+    error = expected_error(um(300.0), um(40.0), BETTER, EVEN)
+    np.testing.assert_allclose(error, ERROR_SHARES[1] * np.hypot(300.0, 40.0), rtol=1e-3)
 
 
 def test_refits_that_come_nowhere_near_a_fit_tell_by_their_spread_alone():
-    error = expected_error(steps_of(300.0, 40.0), WORSE, EVEN)
+    error = expected_error(um(300.0), um(40.0), WORSE, EVEN)
     np.testing.assert_allclose(error, ERROR_SHARES[0] * 40.0, rtol=1e-2)
 
 
 def test_the_estimate_rises_with_what_refits_gain():
     gains = GAIN_MIDDLE + GAIN_WIDTH * np.linspace(-3.0, 3.0, 7)
-    errors = [expected_error(steps_of(100.0, 60.0), g, EVEN)[0] for g in gains]
+    errors = [expected_error(um(100.0), um(60.0), g, EVEN)[0] for g in gains]
     assert np.all(np.diff(errors) > 0.0)
 
 
 def test_a_good_fit_is_trusted_less_where_the_template_is_plain():
-    steps = np.repeat(steps_of(0.0, 60.0), 2, axis=1)
-    plain, rich = expected_error(steps, WORSE, np.array([0.1, 2.0]))
+    distance, spread = np.zeros(2), np.full(2, 60.0)
+    plain, rich = expected_error(distance, spread, WORSE, np.array([0.1, 2.0]))
     assert plain > 1.5 * rich
-    plain, rich = expected_error(steps, BETTER, np.array([0.1, 2.0]))
+    plain, rich = expected_error(distance, spread, BETTER, np.array([0.1, 2.0]))
     assert plain == pytest.approx(rich, rel=1e-3)
+
+
+def test_the_spread_is_the_distance_of_refits_from_their_mean_wherever_that_is():
+    around = 70.0 * np.array([[1.0, 0, 0], [-1.0, 0, 0], [0, 1.0, 0], [0, -1.0, 0]])
+    steps = np.array([0.0, 0.0, 500.0]) + np.repeat(around[:, None], np.prod(GRID.shape), axis=1)
+    np.testing.assert_allclose(spread_of(steps, GRID), np.full(GRID.shape, 70.0))
+
+
+def test_the_spread_of_a_place_that_leaves_the_image_is_that_of_its_neighbours():
+    rng = np.random.default_rng(0)
+    steps = 50.0 * rng.standard_normal((4, int(np.prod(GRID.shape)), 3))
+    lost = steps.copy()
+    lost[1, np.ravel_multi_index((9, 9, 9), GRID.shape)] = np.nan
+    one, other = spread_of(steps, GRID), spread_of(lost, GRID)
+    assert other[9, 9, 9] == pytest.approx(one[9, 9, 9], rel=0.05)
+    np.testing.assert_allclose(other[25:], one[25:])
+    assert np.all(np.isnan(spread_of(np.full_like(steps, np.nan), GRID)))
 
 
 def test_structure_needs_change_in_every_direction():
@@ -115,6 +131,18 @@ def test_structure_needs_change_in_every_direction():
     reference = Reference(grid=GRID, template=template, mask=np.ones(GRID.shape, np.bool_))
     found = structure(template, reference)
     assert np.median(found[3:8]) > 100.0 * np.abs(np.median(found[25:]))
+    np.testing.assert_allclose(structure(3.0 * template, reference), found, atol=1e-6)
+
+
+def test_a_hole_moves_with_the_image_that_is_disturbed():
+    inside = np.linalg.norm((GRID.voxel_centres_um() - GRID.centre_um) / 1500.0, axis=1) < 1.0
+    hole = inside.reshape(GRID.shape)
+    image = np.where(hole, np.float32(0.0), np.float32(1.0))
+    moved = _bent(Picture(image=image, grid=GRID, hole=hole), disturbance(GRID, 2, 1.0))
+    assert moved.hole is not None
+    np.testing.assert_array_equal(moved.hole[moved.image < 0.2], True)
+    np.testing.assert_array_equal(moved.hole[moved.image > 0.8], False)
+    assert np.any(moved.hole != hole)
 
 
 @pytest.mark.slow

@@ -125,14 +125,6 @@ class Case:
         """Return the atlas at a resolution, of what the image shows of it."""
         return reference_at(self.atlas, resolution_um, self.extent, missing=self.missing)
 
-    @property
-    def upright(self) -> Picture:
-        """`sample` in the atlas's orientation."""
-        turn = self.orientation.map_to(ATLAS_ORIENTATION)
-        return Picture(
-            image=as_array(turn.array(self.sample.image)), grid=turn.grid(self.sample.grid)
-        )
-
 
 def schedule_of(settings: RegistrationSettings) -> Schedule:
     """Return the engine's schedule."""
@@ -215,7 +207,7 @@ def close_case(case: Case, fitted: Transform, *, progress: Progress = silent) ->
         error = estimate_error(
             fitted,
             case.reference(REFIT_RESOLUTION_UM),
-            case.upright,
+            case.moving,
             refits=case.settings.refits,
             threads=case.settings.threads,
             progress=lambda d, n: progress(0.75 * d, n),

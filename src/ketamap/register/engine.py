@@ -109,6 +109,9 @@ class Schedule:
     deformable: tuple[int, ...] = (100, 60, 60)
     """Deformable iterations."""
 
+    smoothing_voxels: float = UPDATE_SMOOTHING_VOXELS
+    """Gaussian sigma that smooths each update of the velocity, at each level."""
+
     threads: int = 1
     """Threads; the answer may differ in the last bits between thread counts."""
 
@@ -222,7 +225,7 @@ def _deform(greedy: _Greedy, schedule: Schedule, work: str, seen: dict[str, sitk
     greedy.run(
         f"-d 3 -sv -i fixed moving -it affine {work} {masked}"
         f"-m WNCC {radius}x{radius}x{radius} "
-        f"-s {UPDATE_SMOOTHING_VOXELS}vox {FIELD_SMOOTHING_VOXELS}vox "
+        f"-s {schedule.smoothing_voxels}vox {FIELD_SMOOTHING_VOXELS}vox "
         f"-seed {SEED} -threads {schedule.threads} -wp 0 -o warp -oinv inverse -oroot root",
         warp=None,
         inverse=None,

@@ -10,6 +10,8 @@ of their spread, one that they better by all their distance from it.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage, special
@@ -26,8 +28,13 @@ from ketamap.register.reference import Reference
 REFIT_RESOLUTION_UM = 200.0
 """Voxel size of the refits: three seconds each."""
 
-REFIT_ITERATIONS = (60, 40, 15)
-"""Deformable iterations of the refits; fewer or a coarser grid told errors apart worse."""
+REFIT_ITERATIONS = (30, 40, 25)
+"""Deformable iterations of the refits; fewer at the finest level left them further from the truth,
+and more cost too much."""
+
+REFIT_SMOOTHING_VOXELS = 4.0
+"""Gaussian sigma that smooths their updates; 6 voxels of this size were so stiff that the refits
+stayed near a hurried first fit, 2 to 3 followed the noise."""
 
 DISTURBANCES = ((1, 1.0), (1, -1.0), (2, 1.0), (2, -1.0))
 """Seed and sign of each disturbance: pairs of opposites cancel in the mean."""
@@ -38,25 +45,28 @@ DISTURBANCE_UM = 250.0
 DISTURBANCE_SMOOTHNESS_UM = 800.0
 """Standard deviation of the Gaussian that smooths a disturbance: it never folds."""
 
-GAIN_MIDDLE = -0.025
+GAIN_MIDDLE = 0.02
 """What refits gain over a first fit that is half as doubtful as can be: the difference of their
-local correlations, as a share of the first fit's.  Refits are coarser, so a good first fit is
-better than they are.  This and the constants below come from 13 whole, halved, turned and
-damaged brains (seeds 61 to 75 of ``benchmarks/registration_cases.py``), fitted well and in a
-hurry: refits gain -.07 to -.02 over fits that are off by 40 to 140 um, .08 and more over fits
-that are off by 200 um.  The middle that estimates all of them best is -0.04; it stands higher,
-because brains of another stain gain less by fitting better."""
+local correlations, as a share of the first fit's.  This and the constants below come from 11
+whole, halved, turned and damaged brains (seeds 61 to 73 of ``benchmarks/registration_cases.py``),
+fitted well and in a hurry: refits gain -.02 to 0 over fits that are off by 40 to 90 um, 0 to .03
+over those that are off by 90 to 140 um, .11 and more over fits that are off by 180 um.  The middle
+that estimates all of them best is 0; it stands higher, because refits gain .011 over the best fit
+of the real brain, whose stain is another."""
 
-GAIN_WIDTH = 0.0075
+GAIN_WIDTH = 0.005
 """How sharply the doubt rises with that gain: from .27 to .73 over twice this."""
 
 LEAST_LIKENESS = 0.05
 """A first fit's local correlation is not taken to be less, for that share."""
 
-ERROR_SHARES = (0.45, 1.15)
+ERROR_SHARES = (0.65, 1.05)
 """Error as a share of the distances, of a first fit beyond doubt and of one full of doubt."""
 
-STRUCTURE_POWER = 0.2
+SPREAD_SMOOTHNESS_UM = 400.0
+"""Gaussian sigma over which the squared spread is averaged: four refits alone tell it poorly."""
+
+STRUCTURE_POWER = 0.25
 """In a first fit beyond doubt the error rises with this power as the template's structure falls;
 of a first fit full of doubt structure says nothing."""
 
@@ -70,7 +80,7 @@ LEAST_STRUCTURE = 1e-3
 def estimate_error(
     fitted: Transform,
     reference: Reference,
-    upright: Picture,
+    moving: Picture,
     *,
     refits: int = len(DISTURBANCES),
     threads: int = 1,
@@ -81,63 +91,95 @@ def estimate_error(
     Parameters
     ----------
     fitted
-        Atlas <-> ``upright``.
+        Atlas <-> ``moving``.
     reference
         The atlas at `REFIT_RESOLUTION_UM`, of the parts that the image shows.
-    upright
-        The image in the atlas's orientation, intensities as they were.
+    moving
+        The image as the first fit saw it; the refits leave out its hole too.
     refits
         How many of `DISTURBANCES` to try, at least two.
     threads
         Threads of the engine.
     """
     fixed = Picture(image=enhance(reference.template), grid=reference.grid)
-    grid = isotropic_grid(upright.grid, REFIT_RESOLUTION_UM)
-    coarse = resample_to(upright.image, upright.grid, grid)
+    coarse = _coarse(moving)
     points = reference.grid.voxel_centres_um()
-    schedule = Schedule(deformable=REFIT_ITERATIONS, threads=threads)
+    schedule = Schedule(
+        deformable=REFIT_ITERATIONS, smoothing_voxels=REFIT_SMOOTHING_VOXELS, threads=threads
+    )
     first = fitted.to_sample(points)
+    compared = reference.mask & ~_within_hole(first, coarse).reshape(reference.grid.shape)
     steps, gains = [], []
-    before = _likeness(first, coarse, grid, reference)
+    before = _likeness(first, coarse, fixed, compared)
     for done, (seed, sign) in enumerate(DISTURBANCES[:refits], start=1):
-        bend = disturbance(grid, seed, sign)
+        bend = disturbance(coarse.grid, seed, sign)
         again = bend.move(fit(fixed, _bent(coarse, bend), schedule).to_sample(points))
         steps.append(again - first)
-        gains.append(_likeness(again, coarse, grid, reference) - before)
+        gains.append(_likeness(again, coarse, fixed, compared) - before)
         progress(done, refits)
-    gain = float(np.mean(gains)) / max(before, LEAST_LIKENESS)
-    error = expected_error(np.array(steps), gain, structure(fixed.image, reference))
-    return ErrorMap(grid=reference.grid, error_um=error.reshape(reference.grid.shape))
+    error = expected_error(
+        np.linalg.norm(np.mean(steps, axis=0), axis=1).reshape(reference.grid.shape),
+        spread_of(np.array(steps), reference.grid),
+        float(np.mean(gains)) / max(before, LEAST_LIKENESS),
+        structure(fixed.image, reference),
+    )
+    return ErrorMap(grid=reference.grid, error_um=error)
 
 
 def expected_error(
-    steps_um: FloatArray, gain: float, structure: NDArray[np.float64]
+    distance_um: FloatArray, spread_um: FloatArray, gain: float, structure: FloatArray
 ) -> NDArray[np.float32]:
     """Estimate the distance of a first fit from the truth.
 
     Parameters
     ----------
-    steps_um
-        From the first fit to each refit, shape ``(refits, places, 3)``.
+    distance_um
+        From the first fit to the mean of the refits, any shape.
+    spread_um
+        Of the refits around their mean; see `spread_of`.
     gain
         What the refits gain over the first fit; see `GAIN_MIDDLE`.
     structure
-        Of the template at each place, 1 where it is as strong as in the median.
+        Of the template at each place, 1 in the median of the brain.
     """
     doubt = special.expit((gain - GAIN_MIDDLE) / GAIN_WIDTH)
-    mean = steps_um.mean(axis=0)
-    spread2 = np.sum((steps_um - mean) ** 2, axis=2).mean(axis=0)
     low, high = ERROR_SHARES
     share = low + (high - low) * doubt
-    error = share * np.sqrt(spread2 + doubt * np.sum(mean**2, axis=1))
-    weak = np.maximum(structure.ravel(), LEAST_STRUCTURE) ** (-STRUCTURE_POWER * (1.0 - doubt))
+    error = share * np.sqrt(spread_um**2 + doubt * distance_um**2)
+    weak = np.maximum(structure, LEAST_STRUCTURE) ** (-STRUCTURE_POWER * (1.0 - doubt))
     return np.asarray(error * weak, dtype=np.float32)
 
 
-def structure(template: NDArray[np.float32], reference: Reference) -> NDArray[np.float64]:
-    """How much there is to hold on to in every direction, 1 in the median of the brain.
+def spread_of(steps_um: FloatArray, grid: VoxelGrid) -> FloatArray:
+    """Root mean square distance of refits from their mean, averaged over the neighbourhood.
 
-    The least eigenvalue of the structure tensor: along its direction the template changes least.
+    Parameters
+    ----------
+    steps_um
+        Where each refit puts each voxel of ``grid``, shape ``(refits, voxels, 3)``; NaN where it
+        leaves the image.
+
+    Returns
+    -------
+    ndarray of float64
+        Shape of ``grid``; NaN only where no place of the neighbourhood is known.
+    """
+    around = steps_um - steps_um.mean(axis=0)
+    spread2 = np.sum(around**2, axis=2).mean(axis=0).reshape(grid.shape)
+    known = np.isfinite(spread2)
+    sigma = SPREAD_SMOOTHNESS_UM / np.asarray(grid.spacing_um)
+    share = ndimage.gaussian_filter(known.astype(np.float64), sigma)
+    summed = ndimage.gaussian_filter(np.where(known, spread2, 0.0), sigma)
+    mean2 = np.divide(summed, share, out=np.full(grid.shape, np.nan), where=share > 0.0)
+    return np.asarray(np.sqrt(mean2))
+
+
+def structure(template: NDArray[np.float32], reference: Reference) -> NDArray[np.float64]:
+    """How much there is to hold on to in the poorest direction, 1 in the median of the brain.
+
+    The least eigenvalue of the structure tensor, along whose direction the template changes
+    least, as a share of all three: a local correlation weighs change against all the change in
+    its window, so that beside a strong edge it hardly feels a weak one across.
 
     Parameters
     ----------
@@ -153,17 +195,18 @@ def structure(template: NDArray[np.float32], reference: Reference) -> NDArray[np
     for i in range(3):
         for j in range(3):
             tensor[..., i, j] = ndimage.gaussian_filter(gradient[i] * gradient[j], WINDOW_UM / um)
-    least = np.asarray(np.linalg.eigvalsh(tensor)[..., 0])
-    return least / max(float(np.median(least[reference.mask])), np.finfo(np.float64).tiny)
+    tiny = np.finfo(np.float64).tiny
+    whole = np.maximum(np.trace(tensor, axis1=-2, axis2=-1), tiny)
+    least = np.linalg.eigvalsh(tensor)[..., 0] / whole
+    return np.asarray(least / max(float(np.median(least[reference.mask])), tiny))
 
 
 def _likeness(
-    places_um: FloatArray, image: NDArray[np.float32], grid: VoxelGrid, reference: Reference
+    places_um: FloatArray, coarse: Picture, fixed: Picture, compared: NDArray[np.bool_]
 ) -> float:
-    """Correlate the template locally with what lies at ``places_um`` of the image."""
-    index = np.nan_to_num(grid.to_index(places_um), nan=-1.0).T
-    carried = ndimage.map_coordinates(image, index, order=1, mode="nearest")
-    return lncc(carried.reshape(reference.grid.shape), reference.template, reference.mask)
+    """Correlate the atlas locally with what lies at ``places_um`` of the image."""
+    carried = _read(coarse.image, coarse.grid, places_um, order=1)
+    return lncc(carried.reshape(fixed.grid.shape), fixed.image, compared)
 
 
 def disturbance(grid: VoxelGrid, seed: int, sign: float) -> DisplacementField:
@@ -177,9 +220,36 @@ def disturbance(grid: VoxelGrid, seed: int, sign: float) -> DisplacementField:
     return DisplacementField(grid, vectors.astype(np.float32))
 
 
-def _bent(image: NDArray[np.float32], bend: DisplacementField) -> Picture:
-    """Read an image at the moved places of its own voxels; edges repeat."""
-    grid = bend.grid
+def _coarse(picture: Picture) -> Picture:
+    """Bring a picture and its hole to the voxels of the refits."""
+    grid = isotropic_grid(picture.grid, REFIT_RESOLUTION_UM)
+    hole = None
+    if picture.hole is not None:
+        hole = resample_to(picture.hole.astype(np.float32), picture.grid, grid) > 0.5
+    return Picture(image=resample_to(picture.image, picture.grid, grid), grid=grid, hole=hole)
+
+
+def _bent(picture: Picture, bend: DisplacementField) -> Picture:
+    """Read a picture and its hole at the moved places of its own voxels; edges repeat."""
+    grid = picture.grid
     moved = bend.move(grid.voxel_centres_um())
-    values = ndimage.map_coordinates(image, grid.to_index(moved).T, order=1, mode="nearest")
-    return Picture(image=enhance(as_array(values.reshape(grid.shape))), grid=grid)
+    hole = _within_hole(moved, picture).reshape(grid.shape)
+    return Picture(
+        image=as_array(_read(picture.image, grid, moved, order=1).reshape(grid.shape)),
+        grid=grid,
+        hole=hole if hole.any() else None,
+    )
+
+
+def _within_hole(places_um: FloatArray, picture: Picture) -> NDArray[np.bool_]:
+    if picture.hole is None:
+        return np.zeros(len(places_um), dtype=np.bool_)
+    return _read(picture.hole.astype(np.uint8), picture.grid, places_um, order=0) > 0
+
+
+def _read(
+    image: NDArray[Any], grid: VoxelGrid, places_um: FloatArray, *, order: int
+) -> NDArray[Any]:
+    """Read an image at places; edges repeat, and unknown places read its first corner."""
+    index = np.nan_to_num(grid.to_index(places_um), nan=-1.0).T
+    return np.asarray(ndimage.map_coordinates(image, index, order=order, mode="nearest"))
