@@ -34,7 +34,7 @@ and more cost too much."""
 
 REFIT_SMOOTHING_VOXELS = 4.0
 """Gaussian sigma that smooths their updates; 6 voxels of this size were so stiff that the refits
-stayed near a hurried first fit, 2 to 3 followed the noise."""
+stayed near a hurried first fit, 2 followed the noise."""
 
 DISTURBANCES = ((1, 1.0), (1, -1.0), (2, 1.0), (2, -1.0))
 """Seed and sign of each disturbance: pairs of opposites cancel in the mean."""
