@@ -113,6 +113,16 @@ def test_a_soma_under_two_voxels_works_and_one_under_one_voxel_says_why_not(
     refused(result, "at least one voxel", "finer level")
 
 
+def test_a_device_that_is_not_known_and_one_that_is_not_there(
+    ketamap, tmp_path, stack, monkeypatch
+):
+    image = stack(noise())
+    refused(detect(ketamap, tmp_path, image, "5,2,2", "--device", "tpu"), "cpu or gpu", "'tpu'")
+    monkeypatch.setattr("ketamap.detect.gpu.find_spec", lambda name: None)
+    result = detect(ketamap, tmp_path, image, "5,2,2", "--device", "gpu")
+    refused(result, "CuPy", "not installed", "pip install 'ketamap[gpu]'")
+
+
 def test_a_background_of_another_shape(ketamap, tmp_path, stack):
     other = stack(noise((20, 30, 28)), "background.tif")
     result = detect(ketamap, tmp_path, stack(noise()), "5,2,2", "--background", other)

@@ -175,6 +175,12 @@ def test_a_gpu_is_named_with_its_memory(cupy):
     assert open_device("gpu").free_bytes() == 6 * 2**30
 
 
+def test_a_gpu_that_does_not_answer_is_an_error_that_says_so(cupy):
+    cupy.cuda.runtime.memGetInfo = failing(CudaError("uncorrectable ECC error"))
+    with pytest.raises(ResourceError, match=r"cannot use it \(uncorrectable ECC"):
+        describe_gpu()
+
+
 @pytest.mark.parametrize("count", [lambda: 0, failing(CudaError("driver too old"))])
 def test_no_gpu_is_an_error_that_says_so(cupy, count):
     cupy.cuda.runtime.getDeviceCount = count

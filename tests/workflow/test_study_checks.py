@@ -7,10 +7,11 @@ import pytest
 import tifffile
 from scipy import ndimage
 
-from ketamap.core.errors import ImageError
+from ketamap.core.errors import ImageError, MissingExtraError
 from ketamap.core.settings import Design, DetectionSettings
 from ketamap.core.space import Orientation
 from ketamap.core.study import Animal, Regimen, Study
+from ketamap.detect.device import on_cpu
 from ketamap.io.studies import write_study
 from ketamap.io.tables import read_points
 from ketamap.workflow.study_run import brain_tasks, detect_animal, run
@@ -88,3 +89,42 @@ def test_a_background_that_is_sampled_otherwise_is_refused_before_any_work(tmp_p
     with pytest.raises(ImageError, match=r"detection\.background, animal m0: .*sampled alike"):
         run(tmp_path / "study.yaml", out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_another_device_is_no_reason_to_detect_again(tmp_path):
+    study = a_study(tmp_path)
+    inputs = [
+        task.inputs()
+        for device in ("cpu", "gpu")
+        for task in brain_tasks(
+            study, study.animals[0], tmp_path / "run", memory_bytes=2**30, device=device
+        )
+        if task.step == "detect"
+    ]
+    assert inputs[0] == inputs[1]
+
+
+def test_a_gpu_that_is_not_there_stops_a_study_before_the_work(tmp_path, monkeypatch):
+    monkeypatch.setattr("ketamap.detect.gpu.find_spec", lambda name: None)
+    write_study(tmp_path / "study.yaml", a_study(tmp_path))
+    with pytest.raises(MissingExtraError, match=r"ketamap\[gpu\]"):
+        run(tmp_path / "study.yaml", out=tmp_path / "run", device="gpu")
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_device_of_a_study_is_that_of_its_animals(tmp_path, monkeypatch):
+    asked = []
+
+    def open_device(name):
+        asked.append(name)
+        return on_cpu
+
+    monkeypatch.setattr("ketamap.detect.gpu.open_device", open_device)
+    study = a_study(tmp_path)
+    (task,) = [
+        task
+        for task in brain_tasks(study, study.animals[0], tmp_path, memory_bytes=2**30, device="gpu")
+        if task.step == "detect"
+    ]
+    task.call(**task.arguments)
+    assert asked == ["gpu"]

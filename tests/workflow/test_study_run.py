@@ -107,6 +107,7 @@ def test_a_study_folder_holds_what_the_contract_says(finished):
     assert (effects[effects.estimand == "shift"].acronym == "root").all()
     manifest = read_json(folder / "manifest.json")
     assert {"versions", "settings", "inputs", "seconds"} <= set(manifest)
+    assert manifest["device"] == "cpu"
 
 
 def test_every_cell_is_in_the_balance_sheet_and_in_the_table(finished):

@@ -18,6 +18,7 @@ from ketamap.cli.options import (
     Background,
     BackgroundChannel,
     Channel,
+    Device,
     Image,
     Memory,
     OutFolder,
@@ -143,6 +144,7 @@ def run(
     accept_failed: Annotated[
         bool, typer.Option("--accept-failed", help="Go on with brains whose registration failed.")
     ] = False,
+    device: Device = "cpu",
 ) -> None:
     """Run a study: register, detect, trace, quantify, analyse, report."""
     from ketamap.cli.lines import balance_lines
@@ -158,6 +160,7 @@ def run(
             scheduler=scheduler,
             memory_bytes=parse_bytes(memory),
             accept_failed=accept_failed,
+            device=device,
             reporter=show,
         )
     for line in balance_lines(out):
@@ -278,6 +281,7 @@ def detect(
     ] = 0,
     memory: Memory = "4GB",
     workers: Threads = 1,
+    device: Device = "cpu",
 ) -> None:
     """Find cells; the threshold calibrates itself on the image."""
     from ketamap.core.settings import DetectionSettings
@@ -298,6 +302,7 @@ def detect(
         model=model,
         memory_bytes=parse_bytes(memory),
         workers=workers,
+        device=device,
         reporter=ConsoleReporter(),
     )
     typer.echo(f"{len(cells)} cells -> {out}")

@@ -31,6 +31,12 @@ AtlasDir = Annotated[
     ),
 ]
 Memory = Annotated[str, typer.Option(metavar="SIZE", help="Memory to stay within.")]
+Device = Annotated[
+    str,
+    typer.Option(
+        metavar="cpu|gpu", help="What filters the images; gpu: through CuPy (ketamap[gpu])."
+    ),
+]
 Threads = Annotated[int, typer.Option(help="Threads.")]
 OutFolder = Annotated[Path, typer.Option("--out", help="Folder to write.")]
 OutTable = Annotated[Path, typer.Option("--out", help="Table to write: .parquet or .csv.")]

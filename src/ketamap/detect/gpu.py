@@ -127,11 +127,15 @@ def describe_gpu() -> str:
     Raises
     ------
     MissingExtraError, ResourceError
-        As `open_device`, if there is none.
+        As `open_device`, if there is none that can be used.
     """
     cupy = _usable_cupy()
-    name = cupy.cuda.runtime.getDeviceProperties(0)["name"].decode()
-    free, total = cupy.cuda.runtime.memGetInfo()
+    try:
+        name = cupy.cuda.runtime.getDeviceProperties(0)["name"].decode()
+        free, total = cupy.cuda.runtime.memGetInfo()
+    except cupy.cuda.runtime.CUDARuntimeError as error:
+        msg = f"CuPy {cupy.__version__} finds a GPU but cannot use it ({error})."
+        raise ResourceError(msg) from error
     return (
         f"{name}, {gib_from_bytes(free):.1f} of {gib_from_bytes(total):.1f} GiB free, "
         f"CuPy {cupy.__version__}"

@@ -240,6 +240,7 @@ def detect(
     model: Path | None = None,
     memory_bytes: int = DEFAULT_MEMORY_BYTES,
     workers: int = 1,
+    device: str = "cpu",
     reporter: Reporter | None = None,
 ) -> pd.DataFrame:
     """Find cells and write their positions and scores.
@@ -269,13 +270,17 @@ def detect(
         Memory to stay within.
     workers
         Threads.
+    device
+        ``cpu``, or ``gpu``: filters the image there (`ketamap.detect.gpu`), with the same cells.
     reporter
         Shows progress.
     """
     from ketamap.detect import Resources, find_and_check, find_cells
+    from ketamap.detect.gpu import open_device
 
     show = reporter or Quiet()
     require_cells_path(out, inputs=(image,))
+    resources = Resources(memory_bytes=memory_bytes, workers=workers, device=open_device(device))
     settings = settings or DetectionSettings()
     score = None if model is None else read_model(model)
     volume = open_image(image, voxel_um=voxel_um, channel=channel)
@@ -287,7 +292,7 @@ def detect(
     given: dict[str, Any] = {
         "background": other,
         "model": score,
-        "resources": Resources(memory_bytes=memory_bytes, workers=workers),
+        "resources": resources,
     }
     if settings.spike_ins == 0:
         with show.stage("detect cells") as progress:

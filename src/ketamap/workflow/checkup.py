@@ -8,6 +8,7 @@ from pathlib import Path
 
 import psutil
 
+from ketamap.core.errors import MissingExtraError, ResourceError
 from ketamap.core.units import gib_from_bytes
 from ketamap.workflow.manifest import versions
 from ketamap.workflow.workers import cores
@@ -41,8 +42,14 @@ def doctor() -> list[str]:
 
 
 def _gpu() -> str:
-    found = "NVIDIA driver found" if shutil.which("nvidia-smi") else "none found"
-    return f"{found} (none is used)"
+    """Say what `ketamap detect --device gpu` would use, or why nothing."""
+    from ketamap.detect.gpu import describe_gpu
+
+    try:
+        return f"{describe_gpu()} (for --device gpu)"
+    except (MissingExtraError, ResourceError) as error:
+        driver = "found" if shutil.which("nvidia-smi") else "not found"
+        return f"none is used, NVIDIA driver {driver}. {error}"
 
 
 def _atlases() -> list[str]:

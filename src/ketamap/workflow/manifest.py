@@ -45,7 +45,12 @@ def versions() -> dict[str, str]:
 
 
 def write_manifest(
-    out: Path, *, study: Study, seconds: Mapping[str, Mapping[str, float]], workers: int
+    out: Path,
+    *,
+    study: Study,
+    seconds: Mapping[str, Mapping[str, float]],
+    workers: int,
+    device: str,
 ) -> None:
     """Write ``manifest.json`` of a study folder.
 
@@ -59,6 +64,9 @@ def write_manifest(
         Wall time by step and animal.
     workers
         Brains worked on side by side.
+    device
+        What detection ran on, ``cpu`` or ``gpu``; brains that were there already may have had
+        another.
     """
     images = {
         animal.animal: {
@@ -72,6 +80,7 @@ def write_manifest(
         "versions": versions(),
         "platform": platform.platform(),
         "workers": workers,
+        "device": device,
         "settings": study_settings(study),
         "inputs": images,
         "seconds": {step: dict(by) for step, by in seconds.items()},

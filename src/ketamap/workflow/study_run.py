@@ -66,6 +66,7 @@ def run(
     memory_bytes: int = DEFAULT_MEMORY_BYTES,
     accept_failed: bool = False,
     truth: Path | None = None,
+    device: str = "cpu",
     reporter: Reporter | None = None,
 ) -> StudyRun:
     """Run a study: register, detect, trace and quantify every brain, analyse, report.
@@ -89,6 +90,9 @@ def run(
         Go on although a brain's registration was judged a failure.
     truth
         Planted effects of a phantom study, to be shown beside the answer.
+    device
+        ``cpu`` or ``gpu``, for detection (`ketamap.detect.gpu`); the same cells, so that brains
+        done by one need not be done again by the other.
     reporter
         Shows progress.
 
@@ -99,6 +103,8 @@ def run(
     RegistrationError
         If a brain's registration failed and ``accept_failed`` is not set.
     """
+    from ketamap.detect.gpu import open_device
+
     show = reporter or Quiet()
     study = read_study(study_file)
     check_groups(study)
@@ -109,6 +115,7 @@ def run(
     require_detectable(study)
     if scheduler is None:
         require_memory(memory_bytes)
+        open_device(device)  # refuses now what each brain would
     if workers is None:
         workers = default_workers(memory_bytes=memory_bytes, tasks=len(study.animals))
     require_workers(workers)
@@ -119,7 +126,9 @@ def run(
     tasks = [
         task
         for animal in study.animals
-        for task in brain_tasks(study, animal, out, memory_bytes=memory_bytes // workers)
+        for task in brain_tasks(
+            study, animal, out, memory_bytes=memory_bytes // workers, device=device
+        )
     ]
     with Ledger(out) as ledger:
         with (
@@ -134,14 +143,16 @@ def run(
             step: {name: s for name, s in by.items() if name in names}
             for step, by in ledger.seconds().items()
         }
-        write_manifest(out, study=study, seconds=seconds, workers=workers)
+        write_manifest(out, study=study, seconds=seconds, workers=workers, device=device)
     with show.stage("analyse and report") as progress:
         analyse_study(out, study)
         progress(1, 1)
     return StudyRun(folder=out, outcome=outcome)
 
 
-def brain_tasks(study: Study, animal: Animal, out: Path, *, memory_bytes: int) -> tuple[Task, ...]:
+def brain_tasks(
+    study: Study, animal: Animal, out: Path, *, memory_bytes: int, device: str = "cpu"
+) -> tuple[Task, ...]:
     """List the steps of one animal."""
     folder = f"animals/{animal.animal}"
     arguments: dict[str, Any] = {"study": study, "animal": animal, "folder": out / folder}
@@ -175,7 +186,7 @@ def brain_tasks(study: Study, animal: Animal, out: Path, *, memory_bytes: int) -
             step="detect",
             subject=animal.animal,
             call=detect_animal,
-            arguments={**arguments, "memory_bytes": memory_bytes},
+            arguments={**arguments, "memory_bytes": memory_bytes, "device": device},
             inputs=lambda: {
                 "image": hash_file(animal.signal),
                 "voxel_um": study.voxel_um,
@@ -269,7 +280,9 @@ def register_animal(*, study: Study, animal: Animal, folder: Path) -> None:
     )
 
 
-def detect_animal(*, study: Study, animal: Animal, folder: Path, memory_bytes: int) -> None:
+def detect_animal(
+    *, study: Study, animal: Animal, folder: Path, memory_bytes: int, device: str = "cpu"
+) -> None:
     """Find the cells of one animal and write ``folder/detected.parquet``."""
     detect(
         animal.signal,
@@ -282,6 +295,7 @@ def detect_animal(*, study: Study, animal: Animal, folder: Path, memory_bytes: i
         settings=study.detection,
         model=study.score_model,
         memory_bytes=memory_bytes,
+        device=device,
     )
 
 
