@@ -54,8 +54,8 @@ def on_cpu(block: NDArray[Any], plan: FilterPlan) -> Filtered:
     return Filtered(image=image, response=difference_of_gaussians(image, plan.narrow, plan.wide))
 
 
-def is_flat(image: Any) -> bool:
-    """Tell whether all voxels of an array, wherever it lies, have one value.
+def is_flat(image: F32) -> bool:
+    """Tell whether all voxels have one value.
 
     Raises
     ------
