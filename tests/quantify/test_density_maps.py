@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from ketamap.core.errors import InputError, TableError
+from ketamap.core.registration import TissueMask
 from ketamap.core.space import VoxelGrid
 from ketamap.core.transform import AffineMap, DisplacementField, Transform
 from ketamap.phantom import phantom_atlas, random_transform
@@ -47,6 +48,30 @@ def test_uniform_cells_give_a_constant_map_whatever_the_size_of_the_sample(facto
     expected = 8 / (0.001 * factor**3)  # 8 cells in 100 um cubes of the atlas
     np.testing.assert_allclose(made.density_per_mm3[inside], expected, rtol=1e-5)
     assert np.isnan(made.density_per_mm3[~inside]).all()
+
+
+@pytest.mark.parametrize("factor", [1.0, 1.25])
+def test_a_hole_in_the_tissue_has_no_density_and_takes_none_from_beside_it(factor):
+    tissue = tissue_of(ATLAS, map_grid(ATLAS, 100.0))
+    sample_grid = VoxelGrid(shape=(60, 60, 60), spacing_um=(60.0,) * 3)
+    far = sample_grid.voxel_centres_um() - factor * MIDDLE_UM
+    present = (np.linalg.norm(far, axis=1) > 450.0).reshape(sample_grid.shape)
+    mask = TissueMask(grid=sample_grid, present=present)
+    transform = scaled(factor)
+    sample = sample_volume(tissue, transform, None, mask=mask)
+    points = lattice_of_points(tissue, 4)
+    there = mask.at(transform.to_sample(points))
+    points = points[there]
+    made = density_map(points, None, sample, tissue.grid, 150.0)
+    centres = tissue.grid.voxel_centres_um()
+    depth = np.linalg.norm(factor * (centres - MIDDLE_UM), axis=1).reshape(tissue.grid.shape)
+    inside = tissue.fraction > 0
+    assert np.isnan(made.density_per_mm3[inside & (depth < 300.0)]).all()
+    kept = made.density_per_mm3[inside & (depth > 600.0)]
+    np.testing.assert_allclose(kept, 64 / (0.001 * factor**3), rtol=0.05)
+    assert np.isfinite(kept).all()
+    whole = sample_volume(tissue, transform, None).volume_mm3.sum()
+    assert sample.volume_mm3.sum() == pytest.approx(there.mean() * whole, rel=0.01)
 
 
 def test_a_local_stretch_of_the_sample_is_divided_out():

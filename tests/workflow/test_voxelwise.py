@@ -15,11 +15,15 @@ from ketamap.core.errors import (
     ResourceError,
     TableError,
 )
+from ketamap.core.progress import silent
+from ketamap.core.registration import TissueMask
+from ketamap.core.space import VoxelGrid
 from ketamap.core.tables import CELLS
 from ketamap.io.images import open_image
 from ketamap.io.manifests import read_json, write_json
+from ketamap.io.registrations import load_registration, save_registration
 from ketamap.io.tables import read_table, write_table
-from ketamap.workflow.voxel_inputs import Mapping
+from ketamap.workflow.voxel_inputs import Mapping, map_cohort
 from ketamap.workflow.voxelwise import voxelwise
 from tests.workflow.voxel_studies import CENTRE_UM, RADIUS_UM, make_study
 
@@ -119,6 +123,57 @@ def test_axons_count_their_length(study, tmp_path):
     expected = np.mean([0.02 * p["used"] / p["volume_mm3"] for p in vehicle])
     assert np.median(length[length > 0]) == pytest.approx(expected, rel=0.1)
     assert record["settings"]["measure"] == "axon_length_mm"
+
+
+def lose_tissue(folder, name):
+    """Cut a ball out of an animal: its mask says so, and its cells lie in no structure."""
+    place = folder / "animals" / name
+    registration = load_registration(place / "registration")
+    centre_um = registration.transform.to_sample(CENTRE_UM[None])[0]
+    grid = VoxelGrid(shape=(90, 60, 80), spacing_um=(200.0,) * 3)
+    far = np.linalg.norm(grid.voxel_centres_um() - centre_um, axis=1)
+    mask = TissueMask(grid=grid, present=(far > RADIUS_UM).reshape(grid.shape))
+    shutil.rmtree(place / "registration")
+    save_registration(place / "registration", replace(registration, tissue=mask))
+    cells = read_table(place / "cells.parquet", CELLS)
+    there = mask.at(cells[["z_um", "y_um", "x_um"]].to_numpy())
+    lost = cells.assign(region_id=np.where(there, cells["region_id"], 0))
+    write_table(place / "cells.parquet", lost, CELLS)
+
+
+def share_near_the_centre(folder):
+    """Share of the voxels well within the ball that are tested, and what a reader is told."""
+    cohort = map_cohort(
+        folder, ["veh_00", "veh_01", "ket_04"], COARSE, atlas_dir=None, memory_bytes=2**30,
+        accept_failed=False, progress=silent,
+    )  # fmt: skip
+    far = np.linalg.norm(cohort.tissue.grid.voxel_centres_um() - CENTRE_UM, axis=1)
+    return cohort.mask.ravel()[far < RADIUS_UM - 300.0].mean(), " ".join(cohort.notes)
+
+
+def test_where_one_animal_has_a_hole_nothing_is_tested(copy):
+    share, told = share_near_the_centre(copy)
+    assert share > 0.8
+    assert not told
+    lose_tissue(copy, "veh_00")
+    share, told = share_near_the_centre(copy)
+    assert share == 0.0
+    assert "veh_00: tissue is missing (holes)" in told
+
+
+def test_a_part_that_one_animal_lacks_is_not_tested(copy):
+    place = copy / "animals" / "ket_04" / "registration"
+    registration = load_registration(place)
+    shutil.rmtree(place)
+    save_registration(place, replace(registration, missing=("CTX",)))
+    cohort = map_cohort(
+        copy, ["veh_00", "ket_04"], COARSE, atlas_dir=None, memory_bytes=2**30,
+        accept_failed=False, progress=silent,
+    )  # fmt: skip
+    tree = cohort.atlas.structures
+    root = tree.id_of("CTX")
+    assert not np.isin(cohort.tissue.region_id[cohort.mask], [root, *tree.descendants(root)]).any()
+    assert "ket_04: tissue is missing (CTX)" in " ".join(cohort.notes)
 
 
 def fails(folder, error, match, out, **more):

@@ -29,6 +29,7 @@ from scipy import ndimage
 
 from ketamap.core.atlas import OUTSIDE_BRAIN, Atlas, atlas_grid
 from ketamap.core.errors import InputError, TableError
+from ketamap.core.registration import TissueMask
 from ketamap.core.settings import Extent
 from ketamap.core.space import FloatArray, VoxelGrid
 from ketamap.core.transform import Transform
@@ -48,6 +49,9 @@ FINEST_UM, COARSEST_UM = 20.0, 500.0
 
 _EDGE_POINTS = 4
 """Points per axis at which a voxel that the image's box cuts is looked at."""
+
+_MASK_POINTS = 2
+"""Points per axis at which a voxel is looked up in a mask of tissue."""
 
 _SLAB = 400_000
 """Voxels looked at together."""
@@ -142,7 +146,13 @@ def tissue_of(atlas: Atlas, grid: VoxelGrid, *, extent: Extent = "whole") -> Tis
     )
 
 
-def sample_volume(tissue: Tissue, transform: Transform, seen: VoxelGrid | None) -> SampleVolume:
+def sample_volume(
+    tissue: Tissue,
+    transform: Transform,
+    seen: VoxelGrid | None,
+    *,
+    mask: TissueMask | None = None,
+) -> SampleVolume:
     """Measure the imaged tissue of one animal in its own space.
 
     Parameters
@@ -153,6 +163,8 @@ def sample_volume(tissue: Tissue, transform: Transform, seen: VoxelGrid | None) 
         Sample <-> atlas.
     seen
         Grid of the image in which the points were looked for; None: all was seen.
+    mask
+        Where the sample has tissue; None: everywhere.
 
     Notes
     -----
@@ -168,6 +180,8 @@ def sample_volume(tissue: Tissue, transform: Transform, seen: VoxelGrid | None) 
         voxels = inside[start : start + _SLAB]
         centres = _centres(grid, voxels)
         share = tissue.fraction.ravel()[voxels] * _seen_part(centres, grid, transform, seen)
+        if mask is not None:
+            share *= _present_part(centres, grid, transform, mask)
         where = transform.outward.grid.to_index(centres).T
         local = ndimage.map_coordinates(jacobian, where, order=1, mode="nearest")
         imaged[voxels] = share
@@ -299,6 +313,14 @@ def _seen_part(
         hits = [_depth_um(transform.to_sample(centres[cut] + o), seen) > 0 for o in offsets]
         part[cut] = np.mean(hits, axis=0)
     return part
+
+
+def _present_part(
+    centres: FloatArray, grid: VoxelGrid, transform: Transform, mask: TissueMask
+) -> FloatArray:
+    """Part of each voxel in which the sample has tissue."""
+    offsets = _offsets([_MASK_POINTS] * 3) * np.asarray(grid.spacing_um)
+    return np.asarray(np.mean([mask.at(transform.to_sample(centres + o)) for o in offsets], axis=0))
 
 
 def _depth_um(points: FloatArray, box: VoxelGrid) -> FloatArray:

@@ -28,6 +28,7 @@ from ketamap.io.tables import read_table
 from ketamap.quantify.density_maps import (
     LEAST_TISSUE,
     DensityMap,
+    SampleVolume,
     Tissue,
     density_map,
     kernel_volume_mm3,
@@ -179,12 +180,17 @@ def map_cohort(
         _registrations(folder, animals, first, accept_failed=accept_failed)
     ):
         points, each = _points(folder, name, SOURCES[what.measure])
-        sample = sample_volume(tissue, registration.transform, registration.sample_grid)
+        sample = _sample_volume(atlas, tissue, registration)
         made = density_map(points, each, sample, grid, what.kernel_um)
         _require_points(name, made, what.measure)
         density[k] = made.density_per_mm3.ravel()[place]
         weights.append(1.0 if each is None else float(np.mean(each)))
         rows.append((name, made.used, made.left_out, float(sample.volume_mm3.sum())))
+        if registration.missing or registration.tissue is not None:
+            notes.append(
+                f"{name}: tissue is missing ({', '.join(registration.missing) or 'holes'}); voxels "
+                f"there are tested in no animal."
+            )
         if registration.quality.verdict != "pass":
             reasons = " ".join(registration.quality.reasons)
             notes.append(f"{name}: registration {registration.quality.verdict}. {reasons}".strip())
@@ -212,6 +218,17 @@ def map_cohort(
         points=pd.DataFrame(rows, columns=["animal", "used", "left_out", "volume_mm3"]),
         sparse_voxels=int(imaged.sum() - tested.sum()),
         notes=tuple(notes),
+    )
+
+
+def _sample_volume(atlas: Atlas, tissue: Tissue, registration: Registration) -> SampleVolume:
+    """Measure what an animal's image shows of the brain: no part left behind, no hole."""
+    there = tissue
+    if registration.missing:
+        shown = atlas.without(registration.missing)
+        there = tissue_of(shown, tissue.grid, extent=registration.extent)
+    return sample_volume(
+        there, registration.transform, registration.sample_grid, mask=registration.tissue
     )
 
 
