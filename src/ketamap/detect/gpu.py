@@ -1,6 +1,7 @@
 """Filtering blocks on a GPU, through CuPy.
 
-CuPy takes float32 numbers below 1.2e-38 for 0; but for that its operations round as NumPy's.
+Each operation is a kernel of its own, so that none are contracted and all round as NumPy's; CuPy
+takes float32 numbers below 1.2e-38 for 0.
 """
 
 from __future__ import annotations

@@ -102,6 +102,8 @@ def run(
         If the study file, its design, or the folder cannot be used.
     RegistrationError
         If a brain's registration failed and ``accept_failed`` is not set.
+    MissingExtraError, ResourceError
+        If ``device`` is a GPU and there is none, or the memory is not there.
     """
     from ketamap.detect.gpu import open_device
 
