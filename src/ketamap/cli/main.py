@@ -347,7 +347,7 @@ def analyse(
         bool,
         typer.Option(
             "--shrink",
-            help="Also show effects drawn towards their division, for ranking (ketamap[bayes]).",
+            help="Also show effects drawn towards their division, for ranking (the extra `bayes`).",
         ),
     ] = False,
 ) -> None:

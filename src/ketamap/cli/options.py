@@ -34,7 +34,7 @@ Memory = Annotated[str, typer.Option(metavar="SIZE", help="Memory to stay within
 Device = Annotated[
     str,
     typer.Option(
-        metavar="cpu|gpu", help="What filters the images; gpu: through CuPy (ketamap[gpu])."
+        metavar="cpu|gpu", help="What filters the images; gpu: through CuPy, the extra `gpu`."
     ),
 ]
 Threads = Annotated[int, typer.Option(help="Threads.")]

@@ -14,9 +14,9 @@ from ketamap.workflow.manifest import versions
 from ketamap.workflow.workers import cores
 
 _EXTRAS = {
+    "numpyro": "analyse --shrink; the extra bayes",
+    "SALib": "simulate sensitivity; the extra sensitivity",
     "napari": "looking at images",
-    "onnxruntime": "learned models",
-    "dask_jobqueue": "SLURM clusters",
 }
 """Optional packages and what they are for."""
 
