@@ -15,7 +15,7 @@ from ketamap.register.refits import (
     ERROR_SHARES,
     GAIN_MIDDLE,
     GAIN_WIDTH,
-    _bent,
+    bent,
     disturbance,
     estimate_error,
     expected_error,
@@ -138,7 +138,7 @@ def test_a_hole_moves_with_the_image_that_is_disturbed():
     inside = np.linalg.norm((GRID.voxel_centres_um() - GRID.centre_um) / 1500.0, axis=1) < 1.0
     hole = inside.reshape(GRID.shape)
     image = np.where(hole, np.float32(0.0), np.float32(1.0))
-    moved = _bent(Picture(image=image, grid=GRID, hole=hole), disturbance(GRID, 2, 1.0))
+    moved = bent(Picture(image=image, grid=GRID, hole=hole), disturbance(GRID, 2, 1.0))
     assert moved.hole is not None
     np.testing.assert_array_equal(moved.hole[moved.image < 0.2], True)
     np.testing.assert_array_equal(moved.hole[moved.image > 0.8], False)

@@ -113,7 +113,7 @@ def estimate_error(
     before = _likeness(first, coarse, fixed, compared)
     for done, (seed, sign) in enumerate(DISTURBANCES[:refits], start=1):
         bend = disturbance(coarse.grid, seed, sign)
-        again = bend.move(fit(fixed, _bent(coarse, bend), schedule).to_sample(points))
+        again = bend.move(fit(fixed, bent(coarse, bend), schedule).to_sample(points))
         steps.append(again - first)
         gains.append(_likeness(again, coarse, fixed, compared) - before)
         progress(done, refits)
@@ -229,7 +229,7 @@ def _coarse(picture: Picture) -> Picture:
     return Picture(image=resample_to(picture.image, picture.grid, grid), grid=grid, hole=hole)
 
 
-def _bent(picture: Picture, bend: DisplacementField) -> Picture:
+def bent(picture: Picture, bend: DisplacementField) -> Picture:
     """Read a picture and its hole at the moved places of its own voxels; edges repeat."""
     grid = picture.grid
     moved = bend.move(grid.voxel_centres_um())
