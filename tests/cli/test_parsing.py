@@ -22,5 +22,5 @@ def test_one_voxel_size_stands_for_three():
 
 def test_iterations_are_read_coarse_to_fine():
     assert parse_iterations("100x60x0") == (100, 60, 0)
-    with pytest.raises(InputError, match="100x100x40"):
+    with pytest.raises(InputError, match="100x60x60"):
         parse_iterations("100")

@@ -205,7 +205,7 @@ def register(
     resolution_um: Annotated[float, typer.Option(help="Voxel size compared, um.")] = 100.0,
     iterations: Annotated[
         str, typer.Option(metavar="AxBxC", help="Iterations at 4x, 2x, 1x of the resolution.")
-    ] = "100x100x40",
+    ] = "100x60x60",
     refits: Annotated[
         int, typer.Option(help="Repeated fits that the position error is estimated from; 0: none.")
     ] = 4,

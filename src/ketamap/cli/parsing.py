@@ -56,7 +56,7 @@ def parse_bytes(text: str) -> int:
 
 
 def parse_iterations(text: str) -> tuple[int, int, int]:
-    """Read ``100x100x40``: iterations at 4x, 2x and 1x of the resolution.
+    """Read ``100x60x60``: iterations at 4x, 2x and 1x of the resolution.
 
     Raises
     ------
@@ -65,6 +65,6 @@ def parse_iterations(text: str) -> tuple[int, int, int]:
     """
     parts = text.split("x")
     if len(parts) != 3 or not all(part.isdigit() for part in parts):
-        msg = f"--iterations {text!r}: give three whole numbers, coarse to fine, as 100x100x40."
+        msg = f"--iterations {text!r}: give three whole numbers, coarse to fine, as 100x60x60."
         raise InputError(msg)
     return (int(parts[0]), int(parts[1]), int(parts[2]))
