@@ -32,8 +32,10 @@ from detection_train import (
 )
 from ketamap.core.settings import DetectionSettings
 from ketamap.detect import Resources, find_cells
+from ketamap.detect.lazy import survey
 from ketamap.detect.model import default_model
 from ketamap.detect.spike_check import find_and_check, recall_by_thirds
+from ketamap.detect.spikes import draw_spikes, response_per_height, with_spikes
 from ketamap.detect.training import learn
 
 FIRST_SEED = 100
@@ -54,6 +56,7 @@ CASES = (
 SIZE_UM = (200.0, 1000.0, 1000.0)
 WITHIN_UM = 10.0
 SPIKES = 200
+CROP_SOMA_UM = 15.0
 PHANTOM_SEED = 0
 PHANTOM_SCORE = 0.7
 SPEED_MEMORY_BYTES = 2**30
@@ -205,8 +208,11 @@ def report_crops(options):
     if options.crops is None:
         print("real crop: not measured; give --crops FOLDER")
         return
-    for name in ("signal", "background"):
-        volume = volume_of(tifffile.imread(options.crops / f"{name}_5x2x2um.tif"), CROP_UM)
+    channels = {
+        name: volume_of(tifffile.imread(options.crops / f"{name}_5x2x2um.tif"), CROP_UM)
+        for name in ("signal", "background")
+    }
+    for name, volume in channels.items():
         mm3 = np.prod(volume.grid.shape) * np.prod(CROP_UM) / 1e9
         cells = len(find_cells(volume, DetectionSettings()))
         print(f"real {name}: {cells} cells in {mm3:.3f} mm3", flush=True)
@@ -216,6 +222,22 @@ def report_crops(options):
             for column in ("contrast", "neighbours"):
                 for row in recall_by_thirds(planted, column).itertuples():
                     print(f"  {column} {row.least:.4g} to {row.most:.4g}: {row.recall:.2f}")
+    report_planted_elsewhere(channels["signal"], channels["background"])
+
+
+def report_planted_elsewhere(signal, background):
+    """Recall of somata as bright as the signal's cells, planted anywhere in the other channel."""
+    found = survey(signal, DetectionSettings(), model=default_model())
+    cells = found.score >= DetectionSettings().min_score
+    heights = found.response[cells] / response_per_height(signal.grid, CROP_SOMA_UM)
+    rng = np.random.default_rng(FIRST_SEED)
+    anywhere = rng.uniform(0, 1, (3000, 3)) * (np.asarray(signal.grid.shape) - 1) * CROP_UM
+    spikes = draw_spikes(
+        signal.grid, anywhere, heights, n=SPIKES, diameter_um=CROP_SOMA_UM, seed=FIRST_SEED
+    )
+    table = find_cells(with_spikes(background, spikes), DetectionSettings())
+    pairs = match(table[["z_um", "y_um", "x_um"]].to_numpy(), spikes.um, WITHIN_UM)[0]
+    print(f"{len(spikes.um)} planted into the background: recall {len(pairs) / len(spikes.um):.3f}")
 
 
 def report_brain(options):

@@ -21,6 +21,7 @@ def regimen(tmp_path):
     return path
 
 
+@pytest.mark.slow
 def test_a_file_and_the_named_verb_do_the_same_wherever_options_stand(ketamap, regimen, tmp_path):
     for name, words in (
         ("file", ["simulate", "--draws", "0", regimen]),

@@ -1,5 +1,6 @@
 """ketamap.cli.train: the verb `train-detector`, and `detect` with its model."""
 
+import pytest
 import tifffile
 
 from ketamap.io.corrections import write_corrections
@@ -9,6 +10,7 @@ from tests.detect.test_training import corrected, two_kinds
 CELLS = ("--voxel-um", "1", "--soma-diameter-um", "3")
 
 
+@pytest.mark.slow
 def test_a_model_is_trained_said_and_used(ketamap, tmp_path):
     image, bright, dim = two_kinds(1)
     tifffile.imwrite(tmp_path / "image.tif", image.clip(0).astype("uint16"))

@@ -1,8 +1,11 @@
 """ketamap.cli.voxelwise"""
 
+import pytest
+
 from tests.workflow.voxel_studies import make_study
 
 
+@pytest.mark.slow
 def test_the_verb_says_what_it_found_and_where(ketamap, tmp_path):
     folder = make_study(tmp_path / "study", cells=1500)
     code, out, err = ketamap(

@@ -51,6 +51,7 @@ def test_a_disturbance_does_not_fold():
     assert np.abs(gradient).max() < 0.9
 
 
+@pytest.mark.slow
 def test_a_fit_that_is_off_is_estimated_worse_than_the_true_one():
     reference = piece_of(reference_at(toy_atlas(200.0), 200.0))
     upright = Picture(image=reference.template, grid=reference.grid)

@@ -150,6 +150,7 @@ def test_permutations_can_be_asked_for_and_forbidden(files):
     assert not (folder / "out" / "permutation.parquet").exists()
 
 
+@pytest.mark.slow
 def test_two_measures_and_the_animals_stand_in_one_report(files):
     folder, table = files
     both = pd.concat(
