@@ -118,15 +118,15 @@ def measure_tiles(
         r, v = _samples(response[where], image[where], ROUNDING)
         if r.size < FEWEST_SAMPLES:
             continue
-        low = select(r, round(LOWER_QUANTILE * (r.size - 1)))
-        middle = select(r, round(0.5 * (r.size - 1)))
+        low, middle = _low_and_middle(r)
         out.sigma[tile] = middle - low
         out.level[tile] = select(v, v.size // 2)
         out.white[tile] = white_noise(image[_whole(edges, tile)])
         if background is not None:
             filled = np.abs(response[where]) > ROUNDING * np.abs(image[where])
             both = response[where][filled], background.response[where][filled]
-            out.own[tile], out.joint[tile], out.other[tile] = _moments(*both)
+            calm = _calm(both[0], low, middle) & _calm(both[1], *_low_and_middle(both[1].copy()))
+            out.own[tile], out.joint[tile], out.other[tile] = _moments(*(v[calm] for v in both))
             white = white_noise(background.image[_whole(edges, tile)])
             out.other_white[tile] = (white_gain * white) ** 2
     return out
@@ -239,15 +239,21 @@ def _no_tiles(shape: tuple[int, ...]) -> TileNoise:
     )
 
 
+def _low_and_middle(values: F32) -> tuple[float, float]:
+    """Return what lies one standard deviation below the median, and it; reorders the values."""
+    low = select(values, round(LOWER_QUANTILE * (values.size - 1)))
+    return low, select(values, round(0.5 * (values.size - 1)))
+
+
+def _calm(values: F32, low: float, middle: float) -> NDArray[np.bool_]:
+    return np.asarray(np.abs(values - middle) < CALM * (middle - low))
+
+
 def _moments(response: F32, background: F32) -> tuple[float, float, float]:
-    """Mean square, product and square of two responses where neither stands out."""
-    calm = np.ones(response.shape, dtype=bool)
-    for values in (response, background):
-        low, middle = np.quantile(values, (LOWER_QUANTILE, 0.5))
-        calm &= np.abs(values - middle) < CALM * (middle - low)
-    if not calm.any():
+    """Mean square, product and square of two responses; 0 of none."""
+    if not response.size:
         return 0.0, 0.0, 0.0
-    r, b = response[calm].astype(np.float64), background[calm].astype(np.float64)
+    r, b = response.astype(np.float64), background.astype(np.float64)
     return float(np.mean(r * r)), float(np.mean(r * b)), float(np.mean(b * b))
 
 
