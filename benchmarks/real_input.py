@@ -42,7 +42,7 @@ def ketamap(*arguments):
 def brain(out):
     image = DATA / "brain" / "mouse_brain_50x40x40um_psl.tif"
     where = ["--atlas", "allen_mouse_100um", "--atlas-dir", DATA / "brainglobe"]
-    wall, cpu, _ = ketamap(
+    wall, cpu, peak = ketamap(
         "register", image, "--voxel-um", "50,40,40", "--orientation", "psl", *where, "--out", out
     )
     quality = read_json(out / "qc.json")
@@ -53,7 +53,8 @@ def brain(out):
         f"register, real brain: LNCC {quality['lncc']:.3f} (peer's result, same measure: "
         f"{theirs:.3f}), least Jacobian {quality['least_jacobian']:.2f}, inverse error p95 "
         f"{quality['inverse_error_p95_um']:.1f} um, verdict {quality['verdict']}; "
-        f"{wall:.0f} s wall, {cpu:.0f} CPU-s with everything written"
+        f"{wall:.0f} s wall, {cpu:.0f} CPU-s with everything written, "
+        f"no command above {peak:.2f} GiB so far"
     )
 
 
@@ -65,7 +66,7 @@ def crop(folder):
     )
     print(
         f"detect, real crop: {len(pd.read_parquet(out))} cells in {wall:.1f} s wall, start-up "
-        f"included ({cpu:.1f} CPU-s; asked: 15 s)"
+        f"included ({cpu:.1f} CPU-s; asked: 5 s)"
     )
 
 
